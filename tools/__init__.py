@@ -1,0 +1,1 @@
+"""Set-up and local services of this repository; nothing here is shipped."""
