@@ -50,7 +50,9 @@ class EmulatorProcess:
         self._admin("POST", "/_emulator/clock", json={"advance": seconds})
 
     def _admin(self, method: str, path: str, **arguments: Any) -> Any:
-        answer = httpx.request(method, self.base_url + path, timeout=30, trust_env=False, **arguments)
+        answer = httpx.request(
+            method, self.base_url + path, timeout=30, trust_env=False, **arguments
+        )
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

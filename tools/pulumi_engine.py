@@ -23,7 +23,6 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -102,7 +101,7 @@ def ensure() -> Path:
     raise EngineError(
         "No Pulumi engine could be found, installed or built:\n"
         + "\n".join(reasons)
-        + f"\nInstall Pulumi {VERSION} or newer so that `pulumi version` answers, then run this again."
+        + f"\nInstall Pulumi {VERSION} or newer, so that `pulumi version` answers, and try again."
     )
 
 
@@ -149,12 +148,21 @@ def install(folder: Path) -> None:
     """Run the official installer, pinned, into `folder`."""
     say(f"asking the official installer for pulumi {VERSION}")
     try:
-        with urllib.request.urlopen(INSTALLER, timeout=FAIL_OVER_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(INSTALLER, timeout=FAIL_OVER_SECONDS) as answer:
             script = answer.read()
-    except (OSError, urllib.error.URLError) as error:
+    except OSError as error:
         raise EngineError(f"cannot be reached ({getattr(error, 'reason', error)})") from None
     prefix = folder / "install"
-    command = ["sh", "-s", "--", "--version", VERSION, "--install-root", str(prefix), "--no-edit-path"]
+    command = [
+        "sh",
+        "-s",
+        "--",
+        "--version",
+        VERSION,
+        "--install-root",
+        str(prefix),
+        "--no-edit-path",
+    ]
     with progress("downloading pulumi", expect="under a minute"):
         ran = subprocess.run(command, input=script, capture_output=True, timeout=600)
     if ran.returncode:

@@ -72,7 +72,17 @@ def check_port(name: str, port: int, setting: str) -> None:
 def start_emulator(folder: Path, port: int, *arguments: str, name: str = "emulator") -> Service:
     return start(
         name,
-        [sys.executable, "-m", "runai_emulator", "serve", "--host", HOST, "--port", str(port), *arguments],
+        [
+            sys.executable,
+            "-m",
+            "runai_emulator",
+            "serve",
+            "--host",
+            HOST,
+            "--port",
+            str(port),
+            *arguments,
+        ],
         folder,
         f"http://{HOST}:{port}",
         "/_emulator/health",

@@ -1,0 +1,1 @@
+"""Figures, measured beside a peer in the same run; ``python -m benchmarks`` runs them all."""
