@@ -1,0 +1,58 @@
+"""The errors of provisioning.
+
+```
+ProvisionError
+├── InvalidSetting        a setting is missing, malformed or contradicts another
+├── NotOurs               an object of that name exists and `adopt` does not allow taking it over
+├── NothingToAdopt        `adopt` is "required" and there is no such object
+├── StillInUse            something else uses the object that is to be deleted
+├── RemoteError           the control plane or ZenML refused or failed
+└── InternalError         a defect of this package
+```
+
+The engine prints an error as ``<class>: <message>``, so the message is the whole story: what
+happened, why, and what to do next. No message carries a secret or a request body.
+"""
+
+from __future__ import annotations
+
+
+class ProvisionError(Exception):
+    """Base of all errors that a provider raises."""
+
+
+class InvalidSetting(ProvisionError):
+    """A setting is missing, malformed or contradicts another."""
+
+
+class NotOurs(ProvisionError):
+    """An object of that name exists already, and taking it over is not allowed."""
+
+
+class NothingToAdopt(ProvisionError):
+    """`adopt` is ``"required"``, and there is no object to take over."""
+
+
+class StillInUse(ProvisionError):
+    """Something else uses the object that is to be deleted."""
+
+
+class RemoteError(ProvisionError):
+    """The control plane or the ZenML server refused a request or failed."""
+
+
+class InternalError(ProvisionError):
+    """A defect of this package."""
+
+
+# The engine shows the module of an exception: show the public one.
+for _error in (
+    ProvisionError,
+    InvalidSetting,
+    NotOurs,
+    NothingToAdopt,
+    StillInUse,
+    RemoteError,
+    InternalError,
+):
+    _error.__module__ = "provision"
