@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from runai_api.permission_sets import PermissionSet
     from runai_api.permissions import PermittedScopes, ScopeSet
     from runai_api.roles import Role
+    from runai_api.typed_workloads import Phase, TypedWorkload
+    from runai_api.workload_templates import WorkloadTemplate
+    from runai_api.workloads import BatchResult, HistoryRecord, Pod, Workload, WorkloadEvent
 
 _HOMES = {
     "_auth": "ControlPlaneVersion",
@@ -68,6 +71,9 @@ _HOMES = {
     "permission_sets": "PermissionSet",
     "permissions": "PermittedScopes ScopeSet",
     "roles": "Role",
+    "typed_workloads": "Phase TypedWorkload",
+    "workload_templates": "WorkloadTemplate",
+    "workloads": "BatchResult HistoryRecord Pod Workload WorkloadEvent",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -79,6 +85,7 @@ __all__ = [
     "AmbiguousOutcome",
     "AuthenticationFailed",
     "BadRequest",
+    "BatchResult",
     "Cluster",
     "ComplianceIssue",
     "ConfigurationError",
@@ -88,6 +95,7 @@ __all__ = [
     "CredentialStatus",
     "DeadlineExceeded",
     "Department",
+    "HistoryRecord",
     "InvalidArgument",
     "InvalidResponse",
     "NodePool",
@@ -99,6 +107,8 @@ __all__ = [
     "PermissionDenied",
     "PermissionSet",
     "PermittedScopes",
+    "Phase",
+    "Pod",
     "PreconditionFailed",
     "Project",
     "RateLimited",
@@ -115,7 +125,11 @@ __all__ = [
     "ServiceAccountSecret",
     "SubjectType",
     "Timeouts",
+    "TypedWorkload",
     "UnprocessableEntity",
+    "Workload",
+    "WorkloadEvent",
+    "WorkloadTemplate",
     "operations",
 ]
 

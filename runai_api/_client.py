@@ -21,6 +21,9 @@ from runai_api.permission_sets import PermissionSets
 from runai_api.permissions import Permissions
 from runai_api.roles import Roles
 from runai_api.service_accounts import ServiceAccounts
+from runai_api.typed_workloads import Distributed, Inferences, Trainings, Workspaces
+from runai_api.workload_templates import WorkloadTemplates
+from runai_api.workloads import Workloads
 
 
 class RunaiClient:
@@ -72,6 +75,12 @@ class RunaiClient:
         self.departments = Departments(session)
         self.projects = Projects(session)
         self.registry_credentials = RegistryCredentials(session)
+        self.trainings = Trainings(session)
+        self.distributed = Distributed(session)
+        self.inferences = Inferences(session)
+        self.workspaces = Workspaces(session)
+        self.workloads = Workloads(session)
+        self.workload_templates = WorkloadTemplates(session)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> RunaiClient:

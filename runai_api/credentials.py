@@ -96,10 +96,14 @@ class RegistryCredential(Model):
 
         For a credential made from an existing secret that has no other name: the given one.
         """
+        return self._name_in_cluster or self.spec.existing_secret_name
+
+    @property
+    def _name_in_cluster(self) -> str | None:
         for resource in self.cluster_info.resources if self.cluster_info else ():
             if resource and resource.name:
                 return resource.name
-        return self.spec.existing_secret_name
+        return None
 
 
 class RegistryCredentials(Family):
@@ -218,7 +222,7 @@ def _is_ready(credential: RegistryCredential) -> bool:
             hint="Check the cluster's connection, and that an existing secret is labelled "
             "run.ai/resource=docker-registry.",
         )
-    return phase in _READY and credential.kubernetes_secret_name is not None
+    return phase in _READY or (phase is None and credential._name_in_cluster is not None)
 
 
 def _spec(
