@@ -85,6 +85,11 @@ class Feature:
     summary: str
     operations: tuple[str, ...]
     combined: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    settings: tuple[str, ...] = ()
+
+    def wanted_by(self, settings: Mapping[str, Any]) -> bool:
+        """Whether a ZenML component's configuration or a step's settings turn it on."""
+        return any(_is_set(settings, rule) for rule in self.settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,7 +407,19 @@ def _operation(name: str, entry: Mapping[str, Any]) -> Operation:
 
 def _feature(name: str, entry: Mapping[str, Any]) -> Feature:
     combined = tuple((k, tuple(v)) for k, v in entry.get("with", {}).items())
-    return Feature(name, entry["summary"], tuple(entry["operations"]), combined)
+    settings = tuple(entry.get("settings", ()))
+    return Feature(name, entry["summary"], tuple(entry["operations"]), combined, settings)
+
+
+def _is_set(settings: Mapping[str, Any], rule: str) -> bool:
+    name, equals, value = rule.partition("=")
+    if equals:
+        return bool(settings.get(name) == value)
+    name, entries, key = name.partition("[].")
+    found = settings.get(name)
+    if not entries:
+        return bool(found)
+    return any(isinstance(e, Mapping) and e.get(key) for e in found or ())
 
 
 def _profile(name: str, entry: Mapping[str, Any]) -> Profile:

@@ -73,14 +73,20 @@ class Scope:
 class ScopePath:
     """Where a project sits: a rule at any of these scopes covers the project.
 
-    Any part may be missing, which makes a path that ends higher up the tree.
+    Departments are all those above the project, since departments may nest. Any part may be
+    missing: an unknown tenant counts as the right one, because a token belongs to one tenant.
     """
 
     tenant: str = ""
     cluster: str = ""
-    department: str = ""
+    departments: tuple[str, ...] = ()
     project: str = ""
     project_name: str = ""
+
+    @property
+    def known(self) -> bool:
+        """Whether the units above the project are known, so that every scope can be judged."""
+        return bool(self.cluster and self.project)
 
     def covers(self, scope: Scope, at: ScopeType = ScopeType.PROJECT) -> bool:
         """Whether a rule at ``scope`` reaches this path's node of level ``at``."""
@@ -95,7 +101,7 @@ class ScopePath:
             case ScopeType.CLUSTER:
                 return bool(self.cluster) and scope.id == self.cluster
             case ScopeType.DEPARTMENT:
-                return bool(self.department) and scope.id == self.department
+                return scope.id in self.departments
             case ScopeType.PROJECT:
                 return bool(self.project) and scope.id == self.project
 

@@ -1,0 +1,134 @@
+"""Synthesis: the smallest custom role for some needs, and the narrowest predefined ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runai_perms._catalogue import Need
+from runai_perms._cover import Cover, smallest_cover
+from runai_perms._errors import UsageError
+from runai_perms._model import Permission, PermissionSet, Role, permissions_of
+
+if TYPE_CHECKING:
+    from runai_api import RunaiClient
+
+MARKER = "managed by runai-perms"
+"""Ends the description of roles that ``role --apply`` made, so that it changes no others."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolePlan:
+    """A custom role to be: name, description and the cover that it is made of."""
+
+    name: str
+    description: str
+    needs: tuple[Need, ...]
+    cover: Cover[PermissionSet]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request body of ``POST /api/v2/authorization/roles``."""
+        return {
+            "name": self.name,
+            "description": self.description,
+            "permissionSets": [{"id": s.id, "name": s.name} for s in self.cover.permission_sets],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A role that exists and is enough, and what it holds beyond the needs."""
+
+    role: Role
+    excess: tuple[Permission, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What ``apply`` did: created, updated or left alone."""
+
+    role_id: int
+    outcome: str
+    gained: tuple[Permission, ...]
+    lost: tuple[Permission, ...]
+
+
+def plan_role(
+    name: str,
+    needs: Iterable[Need],
+    permission_sets: Iterable[PermissionSet],
+    description: str = "",
+) -> RolePlan:
+    """Plan the smallest role for ``needs``."""
+    needs = tuple(needs)
+    if not needs:
+        raise UsageError("nothing is needed, so there is no role to make")
+    text = f"{description or f'{len(needs)} rights, no more than needed'}; {MARKER}"
+    return RolePlan(name, text, needs, smallest_cover(needs, permission_sets))
+
+
+def fits(needs: Sequence[Need], roles: Iterable[Role]) -> tuple[Fit, ...]:
+    """Existing roles that meet all needs, the least excess first."""
+    found = []
+    for role in roles:
+        if not role.enabled:
+            continue
+        if any(role.permissions.isdisjoint(n.accepted) for n in needs):
+            continue
+        used = {next(p for p in n.accepted if p in role.permissions) for n in needs}
+        found.append(Fit(role, tuple(sorted(role.permissions - used))))
+    return tuple(sorted(found, key=lambda f: (f.role.deprecated, len(f.excess), f.role.name)))
+
+
+def as_json(plan: RolePlan) -> str:
+    """The plan as the API's request body."""
+    return json.dumps(plan.body, indent=2)
+
+
+def as_pulumi(plan: RolePlan, profile: str, features: Sequence[str]) -> str:
+    """The plan as a line of a Pulumi program that uses this project's ``CustomRole``."""
+    names = ", ".join(s.name for s in plan.cover.permission_sets)
+    return "\n".join(
+        [
+            "from provision.resources import CustomRole",
+            "",
+            f"# permission sets: {names}",
+            "role = CustomRole(",
+            f"    {json.dumps(plan.name)},",
+            f"    name={json.dumps(plan.name)},",
+            f"    profile={json.dumps(profile)},",
+            f"    features={json.dumps(list(features))},",
+            ")",
+        ]
+    )
+
+
+def apply(client: RunaiClient, plan: RolePlan) -> Applied:
+    """Make the role, or bring the one that an earlier ``apply`` made up to date.
+
+    A role of that name which is predefined or somebody else's is refused. Safe to repeat.
+    """
+    if plan.cover.uncovered:
+        names = ", ".join(map(str, plan.cover.uncovered))
+        raise UsageError(f"no permission set gives {names}: the role would not be enough")
+    wanted = plan.cover.permissions
+    ids = [s.id for s in plan.cover.permission_sets]
+    existing = client.roles.find(plan.name)
+    if existing is None:
+        made = client.roles.create(plan.name, plan.description, ids)
+        return Applied(made.id, "created", tuple(sorted(wanted)), ())
+    if not existing.custom or MARKER not in (existing.description or ""):
+        raise UsageError(
+            f"role {plan.name!r} exists and was not made by runai-perms: choose another --name"
+        )
+    held = permissions_of(existing.permissions)
+    if {s.id for s in existing.permission_sets} == set(ids) and held == wanted:
+        return Applied(existing.id, "unchanged", (), ())
+    client.roles.update(
+        existing.id, name=plan.name, description=plan.description, permission_set_ids=ids
+    )
+    gained, lost = tuple(sorted(wanted - held)), tuple(sorted(held - wanted))
+    return Applied(existing.id, "updated", gained, lost)
