@@ -19,7 +19,9 @@ class RunAIError(RuntimeError):
     def __init__(self, message: str, remedy: str | None = None) -> None:
         self.message = message
         self.remedy = self.default_remedy if remedy is None else remedy
-        super().__init__(f"{message} {self.remedy}".strip())
+        # ZenML stores an error as its text and makes it anew from that: the remedy is there then.
+        known = bool(self.remedy) and self.remedy in message
+        super().__init__(message if known else f"{message} {self.remedy}".strip())
 
 
 class RunAIInvalidSettings(RunAIError, ValueError):

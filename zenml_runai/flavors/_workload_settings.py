@@ -269,6 +269,10 @@ class RunAIWorkloadSettings(RunAIComputeSettings):
     image_pull_secret_names: list[KubernetesName] | None = Field(
         default=None, description="Kubernetes secrets for private registries."
     )
+    image_pull_timeout: PositiveInt = Field(
+        default=300,
+        description="Seconds for which the cluster may try in vain to get the image.",
+    )
     workload_timeout: PositiveInt | None = Field(
         default=None, description="Seconds the workload may run once it has started."
     )

@@ -367,6 +367,7 @@ def test_every_setting_is_in_the_table() -> None:
     elsewhere = {
         "workload_timeout",
         "pending_timeout",
+        "image_pull_timeout",
         "safe_in_several_pods",
         "workload_kind",
         "distributed",
