@@ -15,6 +15,7 @@ from . import routes
 from ._constants import MAX_BODY_BYTES
 from .emulator import Emulator, Settings
 from .endpoints import Endpoint, endpoint_table
+from .faults import Connection, Faults, misbehave
 from .wire import HANDLERS, ApiError, Call, Handler, RawAnswer
 
 LOG = logging.getLogger("runai_emulator")
@@ -41,7 +42,8 @@ class EmulatorApp:
             regex, _, _ = compile_path(endpoint.path)
             found = _Route(endpoint, regex, HANDLERS[endpoint.method, endpoint.path])
             self._routes.setdefault(_family(endpoint.path), []).append(found)
-        self._admin = routes.admin.Admin(emulator)
+        self.faults = Faults()
+        self._admin = routes.admin.Admin(emulator, self.faults)
 
     # -- ASGI ----------------------------------------------------------------------------------
 
@@ -65,20 +67,24 @@ class EmulatorApp:
 
     async def _http(self, scope: Any, receive: Any, send: Any) -> None:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        body = await _read(receive)
-        call = self._call(scope, headers, body)
+        call = self._call(scope, headers, await _read(receive))
+        line = Connection(receive, send)
         if call.path.startswith("/_emulator/"):
-            status, extra, content = self._admin.handle(call)
-        else:
-            status, extra, content = self.answer(call, headers.get(b"authorization"))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [*extra, (b"content-length", str(len(content)).encode())],
-            }
-        )
-        await send({"type": "http.response.body", "body": content})
+            await line.answer(*await self._admin.handle(call))
+            return
+        token = headers.get(b"authorization")
+        if self.faults.active:
+            rule = self.faults.pick(call.method, call.path, self._client(token))
+            if rule is not None:
+                await misbehave(rule, self, call, token, line)
+                return
+        await line.answer(*self.answer(call, token))
+
+    def _client(self, token: str | None) -> str | None:
+        try:
+            return self.emulator.tokens.subject(token).client_id
+        except ApiError:
+            return None
 
     def _call(self, scope: Any, headers: dict[bytes, str], body: bytes | None) -> Call:
         host = headers.get(b"host", "127.0.0.1")
@@ -94,23 +100,32 @@ class EmulatorApp:
 
     # -- one request ---------------------------------------------------------------------------
 
-    def answer(self, call: Call, authorization: str | None) -> tuple[int, list, bytes]:
+    def answer(
+        self, call: Call, authorization: str | None, fault: str | None = None
+    ) -> tuple[int, list, bytes]:
         """Process one API request; always an answer, never an exception."""
         with self.emulator.lock:
             status, headers, content = self._process(call, authorization)
             self.emulator.store.commit()
-            self.emulator.request_count += 1
-            self.emulator.requests.append(
-                {
-                    "n": self.emulator.request_count,
-                    "method": call.method,
-                    "path": call.path,
-                    "query": call.raw_query,
-                    "status": status,
-                    "client": call.subject.client_id if call.subject else None,
-                }
-            )
+            self.log_only(call, status, fault)
         return status, headers, content
+
+    def log_only(self, call: Call, status: int | None, fault: str | None) -> None:
+        """Note a request; the status is None when it was never processed."""
+        emulator = self.emulator
+        with emulator.lock:
+            emulator.request_count += 1
+            entry = {
+                "n": emulator.request_count,
+                "method": call.method,
+                "path": call.path,
+                "query": call.raw_query,
+                "status": status,
+                "client": call.subject.client_id if call.subject else None,
+            }
+            if fault is not None:
+                entry["fault"] = fault
+            emulator.requests.append(entry)
 
     def _process(self, call: Call, authorization: str | None) -> tuple[int, list, bytes]:
         try:
@@ -120,6 +135,8 @@ class EmulatorApp:
                 call.subject = self.emulator.tokens.subject(authorization)
             if call.body is None:
                 raise ApiError(413, "Request body is too large.")
+            if self.faults.take_lost(call):
+                raise ApiError(409, "Resource with this name already exists")
             status, body = found.handler(self.emulator, call)
         except ApiError as error:
             headers = list(_JSON)
