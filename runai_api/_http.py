@@ -238,6 +238,8 @@ class Session:
         content: bytes | None,
         deadline: Deadline,
     ) -> Reply:
+        if self._client.is_closed:
+            raise _Unsent(ConfigurationError("This client has been closed."), transient=False)
         left = deadline.remaining()
         if left <= 0:
             raise _Unsent(self._out_of_time(deadline), transient=False)
