@@ -14,6 +14,9 @@ MINIMUM_ZENML = (0, 98, 0)
 PREDEFINED_ROLE = "AI practitioner"
 LEGACY_PREDEFINED_ROLE = "L1 researcher"
 
+#: The first control plane with permission sets and custom roles (documented: 2.24 API).
+CUSTOM_ROLES_SINCE = "2.24"
+
 #: One request to ZenML. Its login hashes the key with bcrypt: 0.3 to 0.7 s on an idle server.
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0

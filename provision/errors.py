@@ -16,9 +16,11 @@ happened, why, and what to do next. No message carries a secret or a request bod
 
 from __future__ import annotations
 
+import pulumi
 
-class ProvisionError(Exception):
-    """Base of all errors that a provider raises."""
+
+class ProvisionError(pulumi.RunError):
+    """Base of all errors of this package; a program shows a `RunError` without a traceback."""
 
 
 class InvalidSetting(ProvisionError):

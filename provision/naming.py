@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from provision._constants import DESCRIPTION_MARK, NAME_LENGTH, SUFFIX_DIGITS
+from provision._constants import NAME_LENGTH, SUFFIX_DIGITS
 
 #: Names of service accounts and applications (documented: 2.24 API), 2 to 255 characters.
 SERVICE_ACCOUNT_NAME = re.compile(r"[a-z][-_a-z0-9]{0,253}[a-z0-9]")
@@ -55,15 +55,15 @@ def default_name(owner: Owner, rotation: Mapping[str, str] | None = None) -> str
     return f"{slug[: NAME_LENGTH - len(tail) - 1].rstrip('-')}-{tail}"
 
 
+def readable_name(owner: Owner) -> str:
+    """``<logical name>-<stack>``, for objects whose labels tell whose they are."""
+    return slugify(f"{owner.logical_name}-{owner.stack}")
+
+
 def slugify(text: str) -> str:
     """Lower-case letters, digits and single hyphens, starting with a letter."""
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return slug if slug[:1].isalpha() else f"x-{slug}".rstrip("-")
-
-
-def mark(owner: str) -> str:
-    """The mark in a description; the control plane limits descriptions to 250 characters."""
-    return (DESCRIPTION_MARK + owner)[:250]
 
 
 def near_misses(wanted: str, known: Iterable[str]) -> str:

@@ -1,0 +1,29 @@
+"""Make the two clients from the settings of the host."""
+
+from __future__ import annotations
+
+from provision._session import HostSettings, required
+from provision.zenml_rest import ZenMLClient
+from runai_api import RunaiClient
+
+
+def connect_runai(settings: HostSettings) -> RunaiClient:
+    texts = required(
+        {
+            "runaiBaseUrl": settings.runai_base_url,
+            "runaiClientId": settings.runai_client_id,
+        }
+    )
+    secrets = required({"runaiClientSecret": settings.runai_client_secret})
+    return RunaiClient(
+        texts["runaiBaseUrl"],
+        client_id=texts["runaiClientId"],
+        client_secret=secrets["runaiClientSecret"],
+        ca_bundle=settings.runai_ca_bundle,
+    )
+
+
+def connect_zenml(settings: HostSettings) -> ZenMLClient:
+    url = required({"zenmlUrl": settings.zenml_url})["zenmlUrl"]
+    key = required({"zenmlApiKey": settings.zenml_api_key})["zenmlApiKey"]
+    return ZenMLClient(url, key, ca_bundle=settings.zenml_ca_bundle)

@@ -1,0 +1,139 @@
+"""The clients of one provider host process.
+
+The engine starts one host process for each preview and each update. All providers in it share one
+client of the control plane and one of ZenML, so that a run costs one login each. Credentials come
+from the stack's configuration only, and leave it wrapped in a type that masks itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from provision.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from provision.zenml_rest import ZenMLClient
+    from runai_api import RunaiClient
+
+T = TypeVar("T")
+
+
+class RawConfig(Protocol):
+    """What `ConfigureRequest.config` offers: values of the stack's configuration, as text."""
+
+    def get(self, key: str) -> Any: ...
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """The settings that the provider host needs, in the words of Pulumi.yaml."""
+
+    runai_base_url: str | None
+    runai_client_id: str | None
+    runai_client_secret: SecretStr | None
+    runai_ca_bundle: str | None
+    zenml_url: str | None
+    zenml_api_key: SecretStr | None
+    zenml_ca_bundle: str | None
+    destroy_in_use: bool
+    delete_adopted: bool
+
+    @classmethod
+    def read(cls, config: RawConfig) -> HostSettings:
+        return cls(
+            runai_base_url=_text(config, "runaiBaseUrl"),
+            runai_client_id=_text(config, "runaiClientId"),
+            runai_client_secret=_secret(config, "runaiClientSecret"),
+            runai_ca_bundle=_text(config, "runaiCaBundle"),
+            zenml_url=_text(config, "zenmlUrl"),
+            zenml_api_key=_secret(config, "zenmlApiKey"),
+            zenml_ca_bundle=_text(config, "zenmlCaBundle"),
+            destroy_in_use=_flag(config, "destroyInUse"),
+            delete_adopted=_flag(config, "deleteAdopted"),
+        )
+
+
+class Session:
+    """One client of each kind, made when first asked for. Safe to share between threads."""
+
+    def __init__(self, settings: HostSettings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._runai: RunaiClient | None = None
+        self._zenml: ZenMLClient | None = None
+        self._memory: dict[str, Any] = {}
+        self._memory_locks: dict[str, threading.Lock] = {}
+
+    @property
+    def runai(self) -> RunaiClient:
+        """The control plane, with the administrator's credentials."""
+        with self._lock:
+            if self._runai is None:
+                from provision._clients import connect_runai
+
+                self._runai = connect_runai(self.settings)
+            return self._runai
+
+    @property
+    def zenml(self) -> ZenMLClient:
+        """The ZenML server."""
+        with self._lock:
+            if self._zenml is None:
+                from provision._clients import connect_zenml
+
+                self._zenml = connect_zenml(self.settings)
+            return self._zenml
+
+    def once(self, what: str, ask: Callable[[], T]) -> T:
+        """Ask for `what` once in the life of the process; a failure is not remembered."""
+        with self._lock:
+            lock = self._memory_locks.setdefault(what, threading.Lock())
+        with lock:
+            if what not in self._memory:
+                self._memory[what] = ask()
+            answer: T = self._memory[what]
+            return answer
+
+
+_sessions: dict[HostSettings, Session] = {}
+_sessions_lock = threading.Lock()
+
+
+def session_for(config: RawConfig) -> Session:
+    """The session of this process for this configuration."""
+    settings = HostSettings.read(config)
+    with _sessions_lock:
+        return _sessions.setdefault(settings, Session(settings))
+
+
+def required(settings: Mapping[str, T | None]) -> dict[str, T]:
+    """The settings, or an error that names those that are missing."""
+    missing = [key for key, value in settings.items() if not value]
+    if missing:
+        commands = "; ".join(
+            f"pulumi config set {'--secret ' if 'Secret' in key or 'Key' in key else ''}{key} ..."
+            for key in missing
+        )
+        raise InvalidSetting(f"Not configured: {', '.join(missing)}. Set: {commands}")
+    return {key: value for key, value in settings.items() if value}
+
+
+def _text(config: RawConfig, key: str) -> str | None:
+    value = config.get(key)
+    return str(value).strip() or None if value is not None else None
+
+
+def _secret(config: RawConfig, key: str) -> SecretStr | None:
+    from pydantic import SecretStr
+
+    value = _text(config, key)
+    return SecretStr(value) if value else None
+
+
+def _flag(config: RawConfig, key: str) -> bool:
+    return str(config.get(key)).lower() == "true"

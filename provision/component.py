@@ -1,0 +1,349 @@
+"""One component for the whole way: from a Run:ai project to a ZenML stack that runs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+
+from provision.errors import InvalidSetting
+from provision.naming import readable_name
+from provision.resources import (
+    AccessRule,
+    CustomRole,
+    PredefinedRole,
+    RegistryCredential,
+    RunaiProject,
+    ServiceAccount,
+    ZenMLComponent,
+    ZenMLFlavor,
+    ZenMLSecret,
+    ZenMLServer,
+    ZenMLStack,
+)
+from provision.resources._base import owner_of
+from provision.resources.runai import Adopt
+
+
+@dataclass(frozen=True)
+class ComponentDefinition:
+    """A ZenML component to make.
+
+    `credentials` go into a ZenML secret; the configuration gets a reference to each of them under
+    its key.
+    """
+
+    flavor: str
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    credentials: Mapping[str, Input[str]] = field(default_factory=dict)
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class RegistryCredentials:
+    """Credentials of a private registry: user, password and URL, or an existing secret."""
+
+    user: Input[str] | None = None
+    password: Input[str] | None = None
+    url: Input[str] | None = None
+    existing_secret_name: Input[str] | None = None
+
+
+@dataclass(frozen=True)
+class RunaiZenMLStackArgs:
+    """What `RunaiZenMLStack` is made of; see Pulumi.yaml for the meaning of each setting."""
+
+    project: str
+    artifact_store: str | ComponentDefinition
+    container_registry: str | ComponentDefinition
+    image_builder: str | ComponentDefinition = ComponentDefinition("local")
+    cluster: str | None = None
+    role: Literal["predefined", "custom"] = "predefined"
+    role_name: str | None = None
+    features: Sequence[str] = ()
+    scope: str = "project"
+    allow_broader_scope: bool = False
+    require_gpu_quota: bool = True
+    service_account_name: str | None = None
+    rotation: Mapping[str, str] = field(default_factory=dict)
+    registry: RegistryCredentials | None = None
+    zenml_stack_name: str | None = None
+    step_operator_configuration: Mapping[str, Any] = field(default_factory=dict)
+    orchestrator_configuration: Mapping[str, Any] = field(default_factory=dict)
+    adopt: Adopt = "never"
+
+
+class RunaiZenMLStack(pulumi.ComponentResource):
+    """Service account, role, access rule, registry credential; secret, flavors, components, stack.
+
+    The addresses and the administrator's credentials of both servers come from the stack's
+    configuration (runaiBaseUrl, runaiClientId, runaiClientSecret, zenmlUrl, zenmlApiKey). Nothing
+    is made before both servers have passed their checks.
+    """
+
+    project_id: Output[str]
+    service_account_name: Output[str]
+    client_id: Output[str]
+    role_name: Output[str]
+    access_rule_id: Output[str]
+    image_pull_secret_name: Output[str] | None
+    zenml_secret_name: Output[str]
+    step_operator_name: Output[str]
+    orchestrator_name: Output[str]
+    zenml_stack_id: Output[str]
+    zenml_stack_name: Output[str]
+    zenml_dashboard_url: Output[str]
+
+    def __init__(
+        self, name: str, args: RunaiZenMLStackArgs, opts: ResourceOptions | None = None
+    ) -> None:
+        super().__init__("zenml-runai:index:RunaiZenMLStack", name, {}, opts)
+        self._name = name
+        self._args = args
+        config = pulumi.Config()
+        self._base_url = config.require("runaiBaseUrl").rstrip("/")
+        self._zenml_url = config.require("zenmlUrl").rstrip("/")
+        if args.allow_broader_scope and args.scope != "project":
+            pulumi.log.warn(
+                f"The access rule is made at {args.scope} scope: the credentials that ZenML gets "
+                "can submit into other projects as well.",
+                self,
+            )
+        project = self._look_up_project()
+        server = self._look_up_server()
+        checked = [project, server]
+        self._provision_access(project, checked)
+        self._register(server, checked)
+        self.register_outputs(self.summary())
+
+    def summary(self) -> dict[str, Any]:
+        """The outputs that are worth showing; none of them is a secret."""
+        return {
+            "runaiProjectId": self.project_id,
+            "runaiConsole": self._base_url,
+            "serviceAccount": self.service_account_name,
+            "role": self.role_name,
+            "accessRuleId": self.access_rule_id,
+            "imagePullSecret": self.image_pull_secret_name,
+            "zenmlSecret": self.zenml_secret_name,
+            "stepOperator": self.step_operator_name,
+            "orchestrator": self.orchestrator_name,
+            "zenmlStack": self.zenml_stack_name,
+            "zenmlStackId": self.zenml_stack_id,
+            "zenmlDashboard": self.zenml_dashboard_url,
+        }
+
+    def _look_up_project(self) -> RunaiProject:
+        args = self._args
+        features = [*args.features]
+        if args.role == "custom":
+            features.append("custom_role")
+        if args.registry is not None and "credentials" not in features:
+            features.append("credentials")
+        project = RunaiProject(
+            f"{self._name}-project",
+            args.project,
+            base_url=self._base_url,
+            cluster=args.cluster,
+            scope_type=args.scope,
+            allow_broader_scope=args.allow_broader_scope,
+            require_gpu_quota=args.require_gpu_quota,
+            provisioning_features=sorted(set(features)),
+            opts=ResourceOptions(parent=self),
+        )
+        self.project_id = project.project_id
+        return project
+
+    def _look_up_server(self) -> ZenMLServer:
+        planned = [
+            {"type": type, "name": self._zenml_name(type), "owner": str(self._owner(type))}
+            for type in ("step_operator", "orchestrator", "stack", *self._definitions())
+        ]
+        server = ZenMLServer(
+            f"{self._name}-zenml",
+            url=self._zenml_url,
+            existing={type: ref for type, ref in self._parts() if isinstance(ref, str)},
+            planned=planned,
+            adopt=self._args.adopt,
+            opts=ResourceOptions(parent=self),
+        )
+        self.zenml_dashboard_url = server.dashboard_url
+        return server
+
+    def _provision_access(self, project: RunaiProject, checked: Sequence[pulumi.Resource]) -> None:
+        args = self._args
+        after_checks = ResourceOptions(parent=self, depends_on=checked)
+        role: PredefinedRole | CustomRole
+        if args.role == "custom":
+            role = CustomRole(
+                f"{self._name}-role", args.role_name,
+                features=args.features, adopt=args.adopt, opts=after_checks,
+            )  # fmt: skip
+        elif args.role == "predefined":
+            role = PredefinedRole(f"{self._name}-role", args.role_name, opts=after_checks)
+        else:
+            raise InvalidSetting(f"role must be 'predefined' or 'custom', not {args.role!r}.")
+        account = ServiceAccount(
+            f"{self._name}-account",
+            args.service_account_name,
+            rotation=args.rotation,
+            adopt=args.adopt,
+            rotate_on_adopt=args.adopt != "never",
+            opts=ResourceOptions(parent=self, depends_on=[*checked, role]),
+        )
+        self._rule = AccessRule(
+            f"{self._name}-rule",
+            subject_id=account.subject_id,
+            subject_type=account.subject_type,
+            role_id=role.role_id,
+            scope_type=project.scope_type,
+            scope_id=project.scope_id,
+            cluster_id=project.cluster_id,
+            allow_broader_scope=args.allow_broader_scope,
+            opts=ResourceOptions(parent=self),
+        )
+        self.image_pull_secret_name = None
+        if args.registry is not None:
+            credential = RegistryCredential(
+                f"{self._name}-registry",
+                project_id=project.project_id,
+                user=args.registry.user,
+                password=args.registry.password,
+                url=args.registry.url,
+                existing_secret_name=args.registry.existing_secret_name,
+                rotation=args.rotation,
+                opts=after_checks,
+            )
+            self.image_pull_secret_name = credential.kubernetes_secret_name
+        self._account = account
+        self.service_account_name = account.name
+        self.client_id = account.client_id
+        self.role_name = role.role_name
+        self.access_rule_id = self._rule.id
+
+    def _register(self, server: ZenMLServer, checked: Sequence[pulumi.Resource]) -> None:
+        secret = ZenMLSecret(
+            f"{self._name}-credentials",
+            values={
+                "client_id": self._account.client_id,
+                "client_secret": self._account.client_secret,
+            },
+            # New credentials are handed over only once they have their rights.
+            opts=ResourceOptions(parent=self, depends_on=[*checked, self._rule]),
+        )
+        flavors = [
+            ZenMLFlavor(
+                f"{self._name}-{type.replace('_', '-')}-flavor", type,
+                opts=ResourceOptions(parent=self, depends_on=checked),
+            )
+            for type in ("step_operator", "orchestrator")
+        ]  # fmt: skip
+        connection = self._connection(secret)
+        configurations = {
+            "step_operator": self._args.step_operator_configuration,
+            "orchestrator": self._args.orchestrator_configuration,
+        }
+        made = {
+            type: ZenMLComponent(
+                self._logical_name(type),
+                self._zenml_name(type),
+                type=type,
+                configuration={**options, **connection},
+                adopt=self._args.adopt,
+                # Both on both: the server refuses to delete a flavor while any component of
+                # whatever type has a flavor of that name.
+                opts=ResourceOptions(parent=self, depends_on=[secret, *flavors]),
+            )
+            for type, options in configurations.items()
+        }
+        components: dict[str, Input[str]] = {type: part.id for type, part in made.items()}
+        for type, definition in self._definitions().items():
+            components[type] = self._define(type, definition, checked).id
+        for type, reference in self._parts():
+            if isinstance(reference, str):
+                components[type] = server.component_ids[type]
+        stack = ZenMLStack(
+            self._logical_name("stack"),
+            self._zenml_name("stack"),
+            components=components,
+            description=f"Runs on the NVIDIA Run:ai project {self._args.project}.",
+            adopt=self._args.adopt,
+            opts=ResourceOptions(parent=self),
+        )
+        self.zenml_secret_name = secret.name
+        self.step_operator_name = made["step_operator"].name
+        self.orchestrator_name = made["orchestrator"].name
+        self.zenml_stack_id = stack.id
+        self.zenml_stack_name = stack.name
+
+    def _connection(self, secret: ZenMLSecret) -> dict[str, Input[str]]:
+        """What both flavors need to reach the control plane."""
+        options: dict[str, Input[str]] = {
+            "client_id": _reference(secret, "client_id"),
+            "client_secret": _reference(secret, "client_secret"),
+            "runai_base_url": self._base_url,
+            "project_name": self._args.project,
+        }
+        if self._args.cluster:
+            options["cluster_name"] = self._args.cluster
+        if self.image_pull_secret_name is not None:
+            options["image_pull_secret_name"] = self.image_pull_secret_name
+        return options
+
+    def _define(
+        self, type: str, definition: ComponentDefinition, checked: Sequence[pulumi.Resource]
+    ) -> ZenMLComponent:
+        configuration: dict[str, Any] = dict(definition.configuration)
+        depends_on = [*checked]
+        if definition.credentials:
+            secret = ZenMLSecret(
+                f"{self._logical_name(type)}-credentials",
+                values=definition.credentials,
+                opts=ResourceOptions(parent=self, depends_on=checked),
+            )
+            for key in definition.credentials:
+                configuration[key] = _reference(secret, key)
+            depends_on.append(secret)
+        return ZenMLComponent(
+            self._logical_name(type),
+            self._zenml_name(type),
+            type=type,
+            flavor=definition.flavor,
+            configuration=configuration,
+            adopt=self._args.adopt,
+            opts=ResourceOptions(parent=self, depends_on=depends_on),
+        )
+
+    def _parts(self) -> list[tuple[str, str | ComponentDefinition]]:
+        args = self._args
+        return [
+            ("artifact_store", args.artifact_store),
+            ("container_registry", args.container_registry),
+            ("image_builder", args.image_builder),
+        ]
+
+    def _definitions(self) -> dict[str, ComponentDefinition]:
+        return {type: part for type, part in self._parts() if isinstance(part, ComponentDefinition)}
+
+    def _logical_name(self, type: str) -> str:
+        return f"{self._name}-{type.replace('_', '-')}"
+
+    def _owner(self, type: str) -> str:
+        return str(owner_of(self._logical_name(type)))
+
+    def _zenml_name(self, type: str) -> str:
+        """The name in ZenML: as given, or ``<component>-<Pulumi stack>`` for all of them."""
+        if type == "stack" and self._args.zenml_stack_name:
+            return self._args.zenml_stack_name
+        definition = self._definitions().get(type)
+        if definition is not None and definition.name:
+            return definition.name
+        return self._args.zenml_stack_name or readable_name(owner_of(self._name))
+
+
+def _reference(secret: ZenMLSecret, key: str) -> Output[str]:
+    """How ZenML configurations refer to a value of a secret."""
+    return Output.format("{{{{{0}.{1}}}}}", secret.name, key)

@@ -1,0 +1,80 @@
+"""Whose is an object that exists already? One rule for all resources.
+
+* It carries our mark: an interrupted run made it; take it over.
+* It carries another owner's mark: never touched, whatever `adopt` says.
+* It carries no mark: taken over only if `adopt` allows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from provision import _constants as constants
+from provision.errors import InvalidSetting, NothingToAdopt, NotOurs
+
+ADOPT = ("never", "if_exists", "required")
+
+
+def check_adopt(adopt: object) -> None:
+    if adopt not in ADOPT:
+        raise InvalidSetting(f"adopt must be one of {', '.join(ADOPT)}, not {adopt!r}")
+
+
+def adopted(what: str, found_owner: str | None, owner: str, adopt: str) -> bool:
+    """Whether taking over an existing object is an adoption (True) or a recovery (False).
+
+    Raises:
+        NotOurs: it must not be touched.
+    """
+    if found_owner == owner:
+        return False
+    if found_owner:
+        raise NotOurs(
+            f"{what} exists already and belongs to the Pulumi resource {found_owner}. "
+            "Choose another name, or destroy the other stack first."
+        )
+    if adopt == "never":
+        raise NotOurs(
+            f"{what} exists already and was not made by this Pulumi stack. Choose another name, "
+            "delete it, or take it over with adopt='if_exists' (configuration key: adopt)."
+        )
+    return True
+
+
+def nothing_to_adopt(what: str) -> NothingToAdopt:
+    return NothingToAdopt(
+        f"{what} does not exist, and adopt='required' takes over existing objects only. "
+        "Check the name, or set adopt to 'if_exists'."
+    )
+
+
+def labels_for(owner: str, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's labels and our mark."""
+    return {
+        **labels,
+        constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
+        constants.LABEL_OWNER: owner,
+    }
+
+
+def owner_in_labels(labels: Mapping[str, Any]) -> str | None:
+    owner = labels.get(constants.LABEL_OWNER)
+    return str(owner) if owner else None
+
+
+def without_mark(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's labels alone."""
+    ours = (constants.LABEL_MANAGED_BY, constants.LABEL_OWNER)
+    return {key: value for key, value in labels.items() if key not in ours}
+
+
+def describe(owner: str, text: str) -> str:
+    """A description with our mark, within the control plane's 250 characters."""
+    mark = f"{constants.DESCRIPTION_MARK}{owner}"
+    return mark[:250] if not text else f"{text[: 250 - len(mark) - 3]} ({mark})"[:250]
+
+
+def owner_in_description(description: str | None) -> str | None:
+    _, found, rest = (description or "").partition(constants.DESCRIPTION_MARK)
+    return rest.rstrip(")") or None if found else None

@@ -1,0 +1,86 @@
+"""Access rule: ``<subject> is a <role> in a <scope>``. Rules cannot be changed, only replaced."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from provision import _constants as constants
+from provision.providers.base import Input, Problems, Properties, Provider, undo
+from provision.providers.project import check_scope
+from runai_api import AmbiguousOutcome, Conflict, NotFound, RunaiError
+
+if TYPE_CHECKING:
+    from runai_api import AccessRule
+
+
+class AccessRuleProvider(Provider):
+    """Grants a role to a subject at a scope and waits until the clusters know it."""
+
+    kind = "Run:ai access rule"
+    inputs: ClassVar = {
+        "subject_id": Input(on_change="replace"),
+        "subject_type": Input(on_change="replace"),
+        "role_id": Input(on_change="replace"),
+        "scope_type": Input("project", on_change="replace"),
+        "scope_id": Input(on_change="replace"),
+        "cluster_id": Input(on_change="nothing"),
+        "allow_broader_scope": Input(False, on_change="nothing"),
+    }
+    natural_key = ("subject_id", "subject_type", "role_id", "scope_type", "scope_id")
+
+    def validate(self, inputs: Properties, problems: Problems) -> None:
+        with problems.catch("scope_type"):
+            check_scope(inputs["scope_type"], inputs["allow_broader_scope"])
+
+    def make(self, props: Properties) -> tuple[str, Properties]:
+        # The API declares no conflict for a second rule of the same content: look first.
+        rule = self._find(props) or self._grant(props)
+        try:
+            rule = self.session.runai.access_rules.wait_ready(rule, constants.READY_SECONDS)
+        except RunaiError as error:
+            id = rule.id
+            what = f"The access rule {id}"
+            raise undo(what, error, lambda: self.session.runai.access_rules.delete(id)) from None
+        return str(rule.id), {
+            "role_name": rule.role_name or "",
+            "scope_name": rule.scope_name or "",
+        }
+
+    def look(self, id: str, props: Properties) -> Properties | None:
+        try:
+            rule = self.session.runai.access_rules.get(int(id))
+        except NotFound:
+            return None
+        return None if rule.deleted_at else {}
+
+    def remove(self, id: str, props: Properties) -> None:
+        try:
+            self.session.runai.access_rules.delete(int(id))
+        except NotFound:
+            return
+
+    def _find(self, props: Properties) -> AccessRule | None:
+        return self.session.runai.access_rules.find(
+            props["subject_id"],
+            props["role_id"],
+            props["scope_type"],
+            props["scope_id"],
+            subject_type=props["subject_type"],
+        )
+
+    def _grant(self, props: Properties) -> AccessRule:
+        rules = self.session.runai.access_rules
+        try:
+            return rules.create(
+                props["subject_id"],
+                props["subject_type"],
+                props["role_id"],
+                props["scope_type"],
+                props["scope_id"],
+                cluster_id=props.get("cluster_id"),
+            )
+        except (Conflict, AmbiguousOutcome):
+            found = self._find(props)
+            if found is None:
+                raise
+            return found

@@ -1,0 +1,186 @@
+"""Service account (2.24 and newer) or application (up to 2.23), whichever the server has.
+
+One resource for both: a program cannot know the server's version before it runs, and after the
+server's upgrade an application lives on under its old routes. The output `subject_type` says which
+one it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from provision.errors import InvalidSetting, NotOurs, RemoteError
+from provision.naming import SERVICE_ACCOUNT_NAME
+from provision.providers._ownership import check_adopt, nothing_to_adopt
+from provision.providers.base import Input, Problems, Properties, Provider, undo
+from runai_api import AmbiguousOutcome, AuthenticationFailed, Conflict, NotFound, RunaiError
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from runai_api import RunaiClient, ServiceAccount
+    from runai_api.applications import Applications
+    from runai_api.service_accounts import ServiceAccounts
+
+SERVICE_ACCOUNT = "service-account"
+APPLICATION = "app"
+
+
+class ServiceAccountProvider(Provider):
+    """A machine identity and its secret, which is shown once and can only be regenerated."""
+
+    kind = "Run:ai service account"
+    inputs: ClassVar = {
+        "name": Input(on_change="replace"),
+        "name_is_ours": Input(True, on_change="nothing"),
+        "enabled": Input(True),
+        "rotation": Input({}),
+        "adopt": Input("never", on_change="nothing"),
+        "adopt_secret": Input(on_change="nothing"),
+        "rotate_on_adopt": Input(False, on_change="nothing"),
+    }
+    natural_key = ("name",)
+
+    def validate(self, inputs: Properties, problems: Problems) -> None:
+        name = inputs.get("name")
+        if isinstance(name, str) and not SERVICE_ACCOUNT_NAME.fullmatch(name):
+            problems.add(
+                f"{name!r} is not a legal name: 2 to 255 lower-case letters, digits, '-' and '_', "
+                "beginning with a letter, ending with a letter or digit.",
+                "name",
+            )
+        with problems.catch("adopt"):
+            check_adopt(inputs["adopt"])
+
+    def make(self, props: Properties) -> tuple[str, Properties]:
+        runai = self.session.runai
+        subject_type = SERVICE_ACCOUNT if runai.version.has_service_accounts else APPLICATION
+        family = _family(runai, subject_type)
+        name = props["name"]
+        if props["adopt"] == "required":
+            account = family.find(name)
+            if account is None:
+                raise nothing_to_adopt(f"The service account {name!r}")
+            return self._take_over(family, account, subject_type, props)
+        try:
+            made = family.create(name)
+        except (Conflict, AmbiguousOutcome) as error:
+            account = family.find(name)
+            if account is None and isinstance(error, AmbiguousOutcome):
+                made = family.create(name)
+            elif account is None:
+                raise
+            else:
+                return self._take_over(family, account, subject_type, props)
+        if props["enabled"] is False:
+            try:
+                family.set_enabled(made.id, False)
+            except RunaiError as error:
+                what = f"The service account {name!r}"
+                raise undo(what, error, lambda: family.delete(made.id)) from None
+        return made.id, _outputs(made.client_id, made.client_secret, subject_type, adopted=False)
+
+    def look(self, id: str, props: Properties) -> Properties | None:
+        try:
+            account = _family(self.session.runai, props["subject_type"]).get(id)
+        except NotFound:
+            return None
+        live: Properties = {"name": account.name, "enabled": account.enabled}
+        secret = props.get("client_secret")
+        if account.enabled and secret and not self._accepted(account.client_id, secret):
+            live["rotation"] = {**props["rotation"], "found": "secret no longer accepted"}
+        return live
+
+    def change(self, id: str, olds: Properties, news: Properties) -> Properties:
+        family = _family(self.session.runai, olds["subject_type"])
+        outs: Properties = {}
+        if olds.get("enabled") != news["enabled"]:
+            family.set_enabled(id, news["enabled"])
+        if olds.get("rotation", {}) != news["rotation"]:
+            outs["client_secret"] = _new_secret(family, id).get_secret_value()
+        return outs
+
+    def remove(self, id: str, props: Properties) -> None:
+        if props.get("adopted") and not self.session.settings.delete_adopted:
+            return
+        try:
+            _family(self.session.runai, props["subject_type"]).delete(id)
+        except NotFound:
+            return
+
+    def _take_over(
+        self,
+        family: ServiceAccounts | Applications,
+        account: ServiceAccount,
+        subject_type: str,
+        props: Properties,
+    ) -> tuple[str, Properties]:
+        """Continue with an account that exists: its secret cannot be read, only renewed."""
+        from pydantic import SecretStr
+
+        ours = props["name_is_ours"]
+        what = f"The service account {account.name!r}"
+        if not ours and props["adopt"] == "never":
+            raise NotOurs(
+                f"{what} exists already and was not made under a name of this Pulumi stack. Choose "
+                "another name, delete it, or take it over with adopt='if_exists' (configuration "
+                "key: adopt)."
+            )
+        if account.enabled != props["enabled"]:
+            family.set_enabled(account.id, props["enabled"])
+        given = props.get("adopt_secret")
+        if given:
+            if props["enabled"] and not self._accepted(account.client_id, given):
+                raise InvalidSetting(f"The secret that was given for {account.name!r} is wrong.")
+            secret = SecretStr(given)
+        elif ours or props["rotate_on_adopt"]:
+            secret = _new_secret(family, account.id)
+        else:
+            raise InvalidSetting(
+                f"{what} can be taken over only with its secret (adopt_secret), or by making a new "
+                "one, which stops whoever uses the old one (rotate_on_adopt)."
+            )
+        return account.id, _outputs(account.client_id, secret, subject_type, adopted=not ours)
+
+    def _accepted(self, client_id: str, secret: str) -> bool:
+        """Whether the control plane gives a token for the secret."""
+        from pydantic import SecretStr
+
+        from runai_api import RunaiClient
+
+        settings = self.session.settings
+        with RunaiClient(
+            self.session.runai.base_url,
+            client_id=client_id,
+            client_secret=SecretStr(secret),
+            ca_bundle=settings.runai_ca_bundle,
+        ) as probe:
+            try:
+                probe.version  # noqa: B018 - asks for a token
+            except AuthenticationFailed:
+                return False
+        return True
+
+
+def _family(runai: RunaiClient, subject_type: str) -> ServiceAccounts | Applications:
+    return runai.service_accounts if subject_type == SERVICE_ACCOUNT else runai.applications
+
+
+def _new_secret(family: ServiceAccounts | Applications, id: str) -> SecretStr:
+    """Regenerate; if the answer is lost, the secret is lost with it, so do it again."""
+    for _ in range(3):
+        try:
+            return family.regenerate_secret(id)
+        except AmbiguousOutcome as error:
+            lost = error
+    raise RemoteError(f"The new secret was made but its answer was lost three times: {lost}")
+
+
+def _outputs(client_id: str, secret: SecretStr, subject_type: str, *, adopted: bool) -> Properties:
+    return {
+        "client_id": client_id,
+        "client_secret": secret.get_secret_value(),
+        "subject_type": subject_type,
+        "subject_id": client_id,
+        "adopted": adopted,
+    }

@@ -1,0 +1,143 @@
+"""ZenML stack component of any type and flavor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from provision import _constants as constants
+from provision._flavors import shipped_flavors, unknown_options
+from provision.errors import NotOurs, StillInUse
+from provision.providers._ownership import (
+    adopted,
+    check_adopt,
+    labels_for,
+    nothing_to_adopt,
+    owner_in_labels,
+    without_mark,
+)
+from provision.providers.base import Input, Problems, Properties, Provider
+from provision.zenml_errors import (
+    ZenMLAmbiguousOutcome,
+    ZenMLExists,
+    ZenMLNotFound,
+    ZenMLRefused,
+)
+
+#: Component types of ZenML 0.98 (documented: its StackComponentType).
+TYPES = (
+    "alerter", "annotator", "artifact_store", "container_registry", "data_validator", "deployer",
+    "experiment_tracker", "feature_store", "image_builder", "log_store", "model_deployer",
+    "model_registry", "orchestrator", "sandbox", "step_operator",
+)  # fmt: skip
+
+
+class ZenMLComponentProvider(Provider):
+    """A component whose name is unique among those of its type."""
+
+    kind = "ZenML component"
+    inputs: ClassVar = {
+        "name": Input(on_change="replace"),
+        "type": Input(on_change="replace"),
+        "flavor": Input(on_change="replace"),
+        "configuration": Input({}),
+        "labels": Input({}),
+        "connector": Input(),
+        "connector_resource_id": Input(),
+        "owner": Input(""),
+        "adopt": Input("never", on_change="nothing"),
+    }
+    # A component of another flavor gets the old one's name (see `make`), so it can be made
+    # before the old one goes, and the ZenML stack is never without it.
+    natural_key = ("type", "name", "flavor")
+
+    def validate(self, inputs: Properties, problems: Problems) -> None:
+        type, flavor = inputs.get("type"), inputs.get("flavor")
+        if isinstance(type, str) and type not in TYPES:
+            problems.add(f"{type!r} is no component type. Use one of {', '.join(TYPES)}.", "type")
+        name = inputs.get("name")
+        if isinstance(name, str) and (not name or "{{" in name or len(name) > 255):
+            problems.add(f"{name!r} is no legal name for a component.", "name")
+        if type in shipped_flavors() and flavor == constants.FLAVOR_NAME:
+            for problem in unknown_options(type, inputs["configuration"]):
+                problems.add(problem, "configuration")
+        with problems.catch("adopt"):
+            check_adopt(inputs["adopt"])
+
+    def make(self, props: Properties) -> tuple[str, Properties]:
+        components = self.session.zenml.components
+        what = f"The ZenML {props['type'].replace('_', ' ')} {props['name']!r}"
+        if props["adopt"] != "required":
+            try:
+                return components.create(_body(props)).id, {"adopted": False}
+            except (ZenMLExists, ZenMLAmbiguousOutcome):
+                pass
+        found = components.find(props["name"], type=props["type"])
+        if found is None:
+            if props["adopt"] == "required":
+                raise nothing_to_adopt(what)
+            return components.create(_body(props)).id, {"adopted": False}
+        taken = adopted(what, owner_in_labels(found.labels), props["owner"], props["adopt"])
+        if found.body.get("flavor_name") != props["flavor"]:
+            if taken:
+                raise NotOurs(
+                    f"{what} has the flavor {found.body.get('flavor_name')!r}, not "
+                    f"{props['flavor']!r}, and cannot be taken over. Choose another name."
+                )
+            # Ours, of another flavor: it is about to be replaced. Give its name to the new one;
+            # the engine deletes it once the ZenML stack has the new one.
+            components.update(found.id, {"name": f"{props['name']}-replaced-{found.id[:8]}"})
+            return components.create(_body(props)).id, {"adopted": False}
+        components.update(found.id, _changes(props))
+        return found.id, {"adopted": taken}
+
+    def look(self, id: str, props: Properties) -> Properties | None:
+        try:
+            record = self.session.zenml.components.get(id)
+        except ZenMLNotFound:
+            return None
+        live: Properties = {
+            "name": record.name,
+            "configuration": dict(record.configuration),
+            "labels": without_mark(record.labels),
+        }
+        if owner_in_labels(record.labels) != props["owner"]:
+            live["owner"] = owner_in_labels(record.labels) or "(none)"
+        return live
+
+    def change(self, id: str, olds: Properties, news: Properties) -> Properties:
+        self.session.zenml.components.update(id, _changes(news))
+        return {}
+
+    def remove(self, id: str, props: Properties) -> None:
+        if props.get("adopted") and not self.session.settings.delete_adopted:
+            return
+        zenml = self.session.zenml
+        try:
+            zenml.components.delete(id)
+        except ZenMLRefused as error:
+            users = ", ".join(repr(s.name) for s in zenml.stacks.matching(component_id=id))
+            if not users:
+                raise
+            raise StillInUse(
+                f"The ZenML {props['type'].replace('_', ' ')} {props['name']!r} is still part of "
+                f"the ZenML stack {users}, which this Pulumi stack does not manage. Take it out of "
+                f"there (zenml stack update), then run again. ({error.message})"
+            ) from None
+
+
+def _body(props: Properties) -> dict[str, Any]:
+    return {
+        "name": props["name"],
+        "type": props["type"],
+        "flavor": props["flavor"],
+        **_changes(props),
+    }
+
+
+def _changes(props: Properties) -> dict[str, Any]:
+    return {
+        "configuration": props["configuration"],
+        "labels": labels_for(props["owner"], props["labels"]),
+        "connector": props.get("connector"),
+        "connector_resource_id": props.get("connector_resource_id"),
+    }

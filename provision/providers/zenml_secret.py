@@ -1,0 +1,92 @@
+"""ZenML secret: the hand-over of credentials to run time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from provision import _constants as constants
+from provision.providers._ownership import adopted, check_adopt, nothing_to_adopt
+from provision.providers.base import Input, Problems, Properties, Provider
+from provision.zenml_errors import ZenMLAmbiguousOutcome, ZenMLExists, ZenMLNotFound
+
+CHANGED = "(changed outside Pulumi)"
+
+
+class ZenMLSecretProvider(Provider):
+    """Key-value pairs that components refer to as ``{{name.key}}``."""
+
+    kind = "ZenML secret"
+    inputs: ClassVar = {
+        "name": Input(on_change="replace"),
+        "values": Input({}),
+        "owner": Input("", on_change="nothing"),
+        "adopt": Input("never", on_change="nothing"),
+    }
+    natural_key = ("name",)
+
+    def validate(self, inputs: Properties, problems: Problems) -> None:
+        name = inputs.get("name")
+        if isinstance(name, str) and (not name or any(c in name for c in "{}. ")):
+            problems.add(
+                f"{name!r} cannot be referred to as {{{{name.key}}}}: leave out braces, dots and "
+                "blanks.",
+                "name",
+            )
+        with problems.catch("adopt"):
+            check_adopt(inputs["adopt"])
+
+    def make(self, props: Properties) -> tuple[str, Properties]:
+        secrets = self.session.zenml.secrets
+        what = f"The ZenML secret {props['name']!r}"
+        if props["adopt"] != "required":
+            body = {"name": props["name"], "private": False, "values": _marked(props)}
+            try:
+                return secrets.create(body).id, {"adopted": False}
+            except ZenMLExists:
+                pass
+            except ZenMLAmbiguousOutcome:
+                if secrets.find(props["name"], private="false") is None:
+                    return secrets.create(body).id, {"adopted": False}
+        found = secrets.find(props["name"], private="false")
+        if found is None:
+            raise nothing_to_adopt(what)
+        # A list leaves the values out, and with them the mark.
+        owner = _values(secrets.get(found.id).body).get(constants.SECRET_OWNER_KEY)
+        taken = adopted(what, owner, props["owner"], props["adopt"])
+        self.change(found.id, {}, props)
+        return found.id, {"adopted": taken}
+
+    def look(self, id: str, props: Properties) -> Properties | None:
+        try:
+            record = self.session.zenml.secrets.get(id)
+        except ZenMLNotFound:
+            return None
+        live, known = _values(record.body), dict(props["values"])
+        live.pop(constants.SECRET_OWNER_KEY, None)
+        if live == known:
+            return {"name": record.name}
+        # Which keys differ is told, what stands there is not: it may be a secret of someone else.
+        shown = {
+            key: known[key] if live.get(key) == known.get(key) else CHANGED
+            for key in live.keys() | known.keys()
+            if key in live
+        }
+        return {"name": record.name, "values": shown}
+
+    def change(self, id: str, olds: Properties, news: Properties) -> Properties:
+        self.session.zenml.secrets.update(id, {"values": _marked(news)})
+        return {}
+
+    def remove(self, id: str, props: Properties) -> None:
+        if props.get("adopted") and not self.session.settings.delete_adopted:
+            return
+        self.session.zenml.secrets.delete(id)
+
+
+def _marked(props: Properties) -> dict[str, str]:
+    return {**props["values"], constants.SECRET_OWNER_KEY: props["owner"]}
+
+
+def _values(body: Mapping[str, Any]) -> dict[str, str]:
+    return dict(body.get("values") or {})
