@@ -238,6 +238,7 @@ class WorkloadMonitor:
         self._failing_since = now
         self._warned_at: float | None = None
         self._refused: str | None = None
+        self._news = 0
 
     # What callers do
 
@@ -287,6 +288,18 @@ class WorkloadMonitor:
                 if watch.version > seen or left <= 0:
                     return self._sighting(watch)
                 self._clock.wait(self._changed, left)
+
+    def wait_for_news(self, seen: int, seconds: float) -> int:
+        """Wait until the control plane was heard since ``seen``, but no longer than ``seconds``.
+
+        Returns the number of times that it was heard, to be passed to the next call; for one
+        thread that looks after many workloads.
+        """
+        deadline = self._clock.time() + seconds
+        with self._changed:
+            while self._news <= seen and (left := deadline - self._clock.time()) > 0:
+                self._clock.wait(self._changed, left)
+            return self._news
 
     def watched(self) -> int:
         """How many workloads are watched."""
@@ -363,6 +376,7 @@ class WorkloadMonitor:
                     if watch.workload_id not in by_id and watch.missing == 0:
                         watch.missing = 1
             doubtful = self._most_doubtful(self._clock.time())
+            self._news += 1
             self._changed.notify_all()
         if doubtful is not None:
             self._look_at(doubtful)
@@ -458,6 +472,7 @@ class WorkloadMonitor:
                 watch.missing = 0
                 self._apply(watch, workload, again=True)
                 self._add_reasons(watch, reasons)
+            self._news += 1
             self._changed.notify_all()
 
     # What is remembered
