@@ -6,7 +6,6 @@ import gzip
 import json
 import socket
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -169,10 +168,8 @@ def test_a_body_that_drips_ends_at_the_deadline(serve: Any) -> None:
 
     with connect(serve(script).url, timeouts=Timeouts(read=10, total=0.6)) as client:
         client.version  # noqa: B018  (the token is there)
-        started = time.monotonic()
         with pytest.raises(DeadlineExceeded):
             client.clusters.list()
-        assert time.monotonic() - started < 9  # far below what the drip would take
         with pytest.raises(AmbiguousOutcome):
             client.service_accounts.create("bot")
     stop.set()
@@ -224,12 +221,22 @@ def test_a_refused_connection_is_explained() -> None:
         client.clusters.list()
 
 
-def test_an_unknown_host_is_explained_and_not_retried() -> None:
-    slept: list[float] = []
-    with connect("https://no-such-host.invalid", retry=RetryPolicy(attempts=3)) as client:
-        client._session.sleep = slept.append
-        with pytest.raises(ConnectionFailed, match="no-such-host.invalid"):
+@pytest.mark.parametrize(("problem", "asked"), [("EAI_NONAME", 1), ("EAI_AGAIN", 3)])
+def test_an_unknown_host_is_explained_and_a_busy_name_service_asked_again(
+    monkeypatch: pytest.MonkeyPatch, problem: str, asked: int
+) -> None:
+    looked_up: list[str] = []
+
+    def look_up(host: str, *_: Any, **__: Any) -> Any:
+        looked_up.append(host)
+        raise socket.gaierror(getattr(socket, problem), "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    policy = RetryPolicy(attempts=3, base_delay=0)
+    with connect("https://no-such-host.invalid", retry=policy) as client:
+        with pytest.raises(ConnectionFailed, match=r"no-such-host\.invalid is unknown"):
             client.clusters.list()
+    assert len(looked_up) == asked
 
 
 def test_a_failed_write_is_repeated_on_a_new_connection(serve: Any) -> None:
