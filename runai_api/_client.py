@@ -16,6 +16,7 @@ from runai_api.access_rules import AccessRules
 from runai_api.applications import Applications
 from runai_api.credentials import RegistryCredentials
 from runai_api.errors import ConfigurationError
+from runai_api.generic_secrets import GenericSecrets
 from runai_api.org_units import Clusters, Departments, NodePools, Projects
 from runai_api.permission_sets import PermissionSets
 from runai_api.permissions import Permissions
@@ -75,6 +76,7 @@ class RunaiClient:
         self.departments = Departments(session)
         self.projects = Projects(session)
         self.registry_credentials = RegistryCredentials(session)
+        self.generic_secrets = GenericSecrets(session)
         self.trainings = Trainings(session)
         self.distributed = Distributed(session)
         self.inferences = Inferences(session)
