@@ -328,6 +328,46 @@ class ControlPlane:
         except NotFound:
             logger.debug("Workload %s is gone already.", workload_id)
 
+    # Secrets of a workload
+
+    def store_secret(self, name: str, project_id: str, values: Mapping[str, str]) -> str:
+        """Keep values in a Run:ai credential; returns the Kubernetes secret's name.
+
+        One of this name, left by an earlier attempt, is replaced: its values are not known.
+
+        Raises:
+            RunAIControlPlaneError: The control plane or the cluster did not take it.
+        """
+
+        def store() -> str:
+            try:
+                stored = self.call(
+                    lambda client: client.generic_secrets.create(name, project_id, values)
+                )
+            except (Conflict, AmbiguousOutcome):
+                self.delete_secret(name, project_id)
+                stored = self.call(
+                    lambda client: client.generic_secrets.create(name, project_id, values)
+                )
+            ready = self.call(lambda client: client.generic_secrets.wait_ready(stored))
+            if ready.kubernetes_secret_name is None:
+                raise RunAIControlPlaneError(
+                    f"Run:ai does not say how the credential {name} is called in the cluster.",
+                    "Set pass_zenml_token_as_credential=False.",
+                )
+            return ready.kubernetes_secret_name
+
+        try:
+            return self._patiently(store)
+        except RunaiError as error:
+            raise translated(error) from error
+
+    def delete_secret(self, name: str, project_id: str) -> None:
+        """Delete the credential of this name, if it is there."""
+        found = self.call(lambda client: client.generic_secrets.find(name, project_id))
+        if found is not None:
+            self.call(lambda client: client.generic_secrets.delete(found.id))
+
     # What the monitor asks
 
     def changes(self, since: datetime) -> Sequence[Workload]:
