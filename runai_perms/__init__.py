@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from runai_perms._model import (
         Permission,
         PermissionSet,
+        Reach,
         Role,
         Rule,
         Scope,
@@ -58,7 +59,16 @@ _HOMES = {
         "UsageError",
     ),
     "_evaluate": ("Evaluation", "Grant", "Holdings", "Verdict", "evaluate", "holdings"),
-    "_model": ("Permission", "PermissionSet", "Role", "Rule", "Scope", "ScopePath", "ScopeType"),
+    "_model": (
+        "Permission",
+        "PermissionSet",
+        "Reach",
+        "Role",
+        "Rule",
+        "Scope",
+        "ScopePath",
+        "ScopeType",
+    ),
 }
 
 __all__ = [
@@ -78,6 +88,7 @@ __all__ = [
     "PermissionSet",
     "PermissionToolError",
     "Profile",
+    "Reach",
     "Role",
     "Rule",
     "Scope",

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runai_perms._errors import UnknownName, UsageError
-from runai_perms._model import ACTIONS, UI_ACTIONS, Permission, ScopeType
+from runai_perms._model import ACTIONS, UI_ACTIONS, Permission, Reach
 
 DEFAULT_VERSION = "2.24"
 """Control-plane version that is meant when none is given."""
@@ -43,25 +43,29 @@ class ResourceType:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call on the control plane; any one of ``any_of`` permits it, none means any token."""
+    """One call on the control plane; any one of ``any_of`` permits it, none means any token.
+
+    With ``per_item`` the right is that of each object in the body, which the route does not tell.
+    """
 
     name: str
     summary: str
     routes: tuple[str, ...]
     any_of: tuple[Permission, ...]
-    scope: ScopeType | None
+    reach: Reach
     certainty: Certainty
     source: str
     since: str | None = None
     until: str | None = None
+    per_item: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """A permission that a profile needs, and why.
 
-    ``alternatives`` are wider permissions that serve as well; ``scope`` is the level at which the
-    right must hold; ``certainty`` is that of the surest operation behind it.
+    ``alternatives`` are wider permissions that serve as well; ``reach`` tells where the right must
+    be held; ``certainty`` is that of the surest operation behind it.
     """
 
     permission: Permission
@@ -69,7 +73,7 @@ class Need:
     features: tuple[str, ...]
     certainty: Certainty
     alternatives: tuple[Permission, ...] = ()
-    scope: ScopeType = ScopeType.PROJECT
+    reach: Reach = Reach.PROJECT
 
     @property
     def accepted(self) -> tuple[Permission, ...]:
@@ -101,6 +105,7 @@ class Profile:
     always: tuple[str, ...]
     optional: tuple[str, ...] = ()
     grants: tuple[str, ...] = ()
+    grants_tenant_wide: tuple[str, ...] = ()
     replacements: tuple[tuple[str, str], ...] = ()
     operations: tuple[str, ...] = ()
     permissions: tuple[Permission, ...] = ()
@@ -307,11 +312,12 @@ def _needs(
                 (label,),
                 operation.certainty,
                 accepted[1:],
-                operation.scope or ScopeType.PROJECT,
+                operation.reach,
             )
             _merge(found, need)
     for permission in profile.permissions:
         _merge(found, Need(permission, (), (profile.name,), Certainty.DOCUMENTED))
+    wide = not set(asked).isdisjoint(profile.grants_tenant_wide)
     for granted in profile.grants:
         target = catalogue.profile(granted)
         handed_on = tuple(f for f in features if f in target.optional)
@@ -321,6 +327,7 @@ def _needs(
                 operations=("access_rule.create",),
                 features=("access",),
                 certainty=Certainty.INFERRED,
+                reach=Reach.TENANT if wide else Reach.PROJECT,
             )
             _merge(found, held)
     kept = _without_substitutes(found)
@@ -367,14 +374,14 @@ def _merge(found: dict[Permission, Need], need: Need) -> None:
         found[need.permission] = need
         return
     order = list(Certainty)
-    levels = list(ScopeType)
+    strictness = list(Reach)
     found[need.permission] = Need(
         need.permission,
         tuple(dict.fromkeys(old.operations + need.operations)),
         tuple(dict.fromkeys(old.features + need.features)),
         min(old.certainty, need.certainty, key=order.index),
         tuple(p for p in old.alternatives if p in need.alternatives),
-        min(old.scope, need.scope, key=levels.index),
+        min(old.reach, need.reach, key=strictness.index),
     )
 
 
@@ -391,17 +398,17 @@ def _without_substitutes(found: dict[Permission, Need]) -> dict[Permission, Need
 
 
 def _operation(name: str, entry: Mapping[str, Any]) -> Operation:
-    scope = entry.get("scope", "project")
     return Operation(
         name=name,
         summary=entry["summary"],
         routes=tuple(entry["routes"]),
         any_of=tuple(Permission.parse(p) for p in entry["any_of"]),
-        scope=None if scope == "caller" else ScopeType(scope),
+        reach=Reach(entry.get("reach", "project")),
         certainty=Certainty(entry["certainty"]),
         source=entry["source"],
         since=entry.get("since"),
         until=entry.get("until"),
+        per_item=entry.get("per_item", False),
     )
 
 
@@ -429,5 +436,6 @@ def _profile(name: str, entry: Mapping[str, Any]) -> Profile:
         tuple(entry["always"]),
         tuple(entry.get("optional", ())),
         tuple(entry.get("grants", ())),
+        tuple(entry.get("grants_tenant_wide", ())),
         tuple(entry.get("replace", {}).items()),
     )

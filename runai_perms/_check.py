@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from runai_perms._catalogue import Catalogue, Need, Profile, load_catalogue
 from runai_perms._errors import ExitCode
 from runai_perms._evaluate import Evaluation, Verdict, evaluate
-from runai_perms._model import Permission, ScopeType
+from runai_perms._model import Permission, Reach
 from runai_perms._reading import MAX_REQUESTS, Reading, read_own, read_subject
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def _findings(report: Report) -> Iterator[Finding]:
 
 def _missing(verdict: Verdict, project: str) -> Finding:
     need = verdict.need
-    tenant_wide = need.scope is ScopeType.TENANT
+    tenant_wide = need.reach is Reach.TENANT
     place = "the whole account" if tenant_wide else f"project {project}"
     why = ", ".join(need.operations) or ", ".join(need.features)
     message = f"{need.permission} is missing in {place}; needed for {why} [{need.certainty}]"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from runai_perms._catalogue import Need
-from runai_perms._model import Permission, Role, Rule, Scope, ScopePath, ScopeType
+from runai_perms._model import Permission, Reach, Role, Rule, Scope, ScopePath, ScopeType
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class Grant:
 
     @property
     def chain(self) -> str:
-        """The chain in words: rule, role, permission set, permission, scope."""
+        """The chain in words: rule (subject, role, scope), permission set, permission."""
         if self.rule is None:
             return f"{self.permission} at {self.scope} (told by the control plane)"
-        links = [f"rule {self.rule}", f"role {self.rule.role_name}"]
+        links = [f"rule {self.rule}"]
         if self.permission_sets:
             links.append("permission set " + " or ".join(self.permission_sets))
         return " -> ".join([*links, str(self.permission)])
@@ -67,11 +67,11 @@ class Holdings:
         return bool(self.unknown or self.gaps)
 
     def at(
-        self, permission: Permission, path: ScopePath, level: ScopeType = ScopeType.PROJECT
+        self, permission: Permission, path: ScopePath, reach: Reach = Reach.PROJECT
     ) -> tuple[Grant, ...]:
-        """Grants of ``permission`` that reach the path's node of ``level``."""
+        """Grants of ``permission`` that count at ``path`` for operations of this ``reach``."""
         return tuple(
-            g for g in self.grants if g.permission == permission and path.covers(g.scope, level)
+            g for g in self.grants if g.permission == permission and path.covers(g.scope, reach)
         )
 
 
@@ -171,7 +171,7 @@ def evaluate(
     needs = tuple(needs)
     verdicts = tuple(_verdict(need, held, path) for need in needs)
     needed = {p for v in verdicts for p in _spent(v)}
-    tenant_needs = {n.permission for n in needs if n.scope is ScopeType.TENANT}
+    tenant_needs = {n.permission for n in needs if n.reach is Reach.TENANT}
     excess: dict[Permission, list[Grant]] = {}
     for grant in held.grants:
         if grant.permission not in needed and path.covers(grant.scope):
@@ -192,7 +192,7 @@ def evaluate(
 
 def _verdict(need: Need, held: Holdings, path: ScopePath) -> Verdict:
     for permission in need.accepted:
-        grants = held.at(permission, path, need.scope)
+        grants = held.at(permission, path, need.reach)
         if grants:
             return Verdict(need, grants)
     elsewhere = tuple(g for g in held.grants if g.permission in need.accepted)

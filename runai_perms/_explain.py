@@ -191,7 +191,7 @@ def list_needs(profile: Profile, needs: Iterable[Need], version: str, form: str)
             {
                 "permission": str(n.permission),
                 "alternatives": [str(p) for p in n.alternatives],
-                "scope": n.scope.value,
+                "reach": n.reach.value,
                 "certainty": n.certainty.value,
                 "features": list(n.features),
                 "operations": list(n.operations),
@@ -209,7 +209,7 @@ def list_needs(profile: Profile, needs: Iterable[Need], version: str, form: str)
     width = max((len(str(n.permission)) for n in needs), default=0)
     lines = [click.style(f"{profile.name} on Run:ai {version}", bold=True)]
     lines += [
-        f"  {n.permission!s:<{width}}  {n.scope.value:<8} {n.certainty.value:<11}"
+        f"  {n.permission!s:<{width}}  {n.reach.value:<8} {n.certainty.value:<11}"
         f" {', '.join(n.operations) or ', '.join(n.features)}"
         for n in needs
     ]

@@ -57,13 +57,31 @@ class ScopeType(StrEnum):
         return "Account" if self is ScopeType.TENANT else self.value.capitalize()
 
 
+class Reach(StrEnum):
+    """Where a right must be held for an operation to work, the strictest first.
+
+    ``CLUSTER``: at the project's cluster, above it or anywhere beneath it, because whoever holds a
+    right at a project may look up at the cluster that it is in (inferred). ``ANYWHERE``: at any
+    scope.
+    """
+
+    TENANT = "tenant"
+    PROJECT = "project"
+    CLUSTER = "cluster"
+    ANYWHERE = "anywhere"
+
+
 @dataclass(frozen=True, order=True, slots=True)
 class Scope:
-    """A node of the scope tree; ids are text on the wire, also numeric ones."""
+    """A node of the scope tree; ids are text on the wire, also numeric ones.
+
+    ``cluster`` is the id of the cluster that a department or project belongs to, if known.
+    """
 
     type: ScopeType
     id: str
     name: str = field(default="", compare=False)
+    cluster: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.type.value} {self.name or self.id}"
@@ -88,11 +106,20 @@ class ScopePath:
         """Whether the units above the project are known, so that every scope can be judged."""
         return bool(self.cluster and self.project)
 
-    def covers(self, scope: Scope, at: ScopeType = ScopeType.PROJECT) -> bool:
-        """Whether a rule at ``scope`` reaches this path's node of level ``at``."""
-        levels = list(ScopeType)
-        if levels.index(scope.type) > levels.index(at):
-            return False
+    def covers(self, scope: Scope, reach: Reach = Reach.PROJECT) -> bool:
+        """Whether a right held at ``scope`` counts for an operation of this ``reach``."""
+        match reach:
+            case Reach.ANYWHERE:
+                return True
+            case Reach.TENANT:
+                return self._is_above(scope) and scope.type in (ScopeType.SYSTEM, ScopeType.TENANT)
+            case Reach.CLUSTER:
+                beneath = bool(self.cluster) and scope.cluster == self.cluster
+                return beneath or self._is_above(scope)
+            case Reach.PROJECT:
+                return self._is_above(scope)
+
+    def _is_above(self, scope: Scope) -> bool:
         match scope.type:
             case ScopeType.SYSTEM:
                 return True

@@ -70,6 +70,6 @@ def _ask(
         if kind not in answers:
             answers[kind] = client.permissions.permitted_scopes(kind)
         scopes = permitted(answers[kind], permission.action)
-        if any(path.covers(s, need.scope) for s in scopes):
+        if any(path.covers(s, need.reach) for s in scopes):
             return True, "permitted scopes"
     return False, "permitted scopes"

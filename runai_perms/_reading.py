@@ -22,6 +22,7 @@ from runai_perms._evaluate import Grant, Holdings, holdings
 from runai_perms._model import (
     Permission,
     PermissionSet,
+    Reach,
     Role,
     Rule,
     Scope,
@@ -213,8 +214,9 @@ def _from_summary(
     here = [r for r in rules if path.covers(r.scope)]
     away = [r for r in rules if not path.covers(r.scope)]
     surely_here = {r.role_id for r in away} <= {r.role_id for r in here}
-    tenant_wide = {p for n in needs if n.scope is ScopeType.TENANT for p in n.accepted}
+    tenant_wide = {p for n in needs if n.reach is Reach.TENANT for p in n.accepted}
     one_scope = len({r.scope for r in here}) == 1
+    located = {r.scope: r.scope for r in rules}
     grants: list[Grant] = []
     doubtful: set[Permission] = set()
     for permission in sorted(summary):
@@ -229,7 +231,7 @@ def _from_summary(
         answer = client.permissions.permitted_scopes(resource_type)
         for permission in sorted(p for p in doubtful if p.resource_type == resource_type):
             scopes = permitted(answer, permission.action)
-            grants += [Grant(permission, scope) for scope in scopes]
+            grants += [Grant(permission, located.get(scope, scope)) for scope in scopes]
     unknown = {p for p in wanted if p.resource_type not in asked}
     if not path.known:
         unknown |= {g.permission for g in grants if g.scope.type in _MIDDLE} & wanted
@@ -326,7 +328,12 @@ def _rule(rule: Any) -> Rule:
         subject_type=str(rule.subject_type),
         role_id=int(rule.role_id),
         role_name=rule.role_name,
-        scope=Scope(ScopeType(str(rule.scope_type)), str(rule.scope_id), rule.scope_name or ""),
+        scope=Scope(
+            ScopeType(str(rule.scope_type)),
+            str(rule.scope_id),
+            rule.scope_name or "",
+            str(getattr(rule, "cluster_id", None) or ""),
+        ),
         phase=getattr(status, "phase", None),
         deleted=getattr(rule, "deleted_at", None) is not None,
     )

@@ -210,7 +210,7 @@ def _render_trace(trace: Trace, form: str) -> str:
                 {
                     "permission": str(u.permission),
                     "alternatives": [str(p) for p in u.alternatives],
-                    "scope": u.scope.value,
+                    "reach": u.reach.value,
                     "certainty": u.certainty.value,
                     "operations": u.operations,
                     "refused": u.refused,
@@ -226,5 +226,5 @@ def _render_trace(trace: Trace, form: str) -> str:
         operations = ", ".join(f"{name} x{count}" for name, count in use.operations.items())
         refused = f"  refused x{use.refused}" if use.refused else ""
         lines.append(f"  {use.permission!s:<{width}}  {operations}{refused}")
-    lines += [f"  not in the catalogue: {route} x{n}" for route, n in trace.unknown.items()]
+    lines += [f"  right not known: {route} x{n}" for route, n in trace.unknown.items()]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ from typing import Any
 
 from runai_perms._catalogue import Catalogue, Certainty, Need, load_catalogue
 from runai_perms._errors import UnknownName, UsageError
-from runai_perms._model import Permission, ScopeType
+from runai_perms._model import Permission, Reach
 
 LOG_VARIABLE = "RUNAI_REQUEST_LOG"
 
@@ -27,7 +27,7 @@ class Use:
 
     permission: Permission
     alternatives: tuple[Permission, ...]
-    scope: ScopeType
+    reach: Reach
     certainty: Certainty
     operations: dict[str, int] = field(default_factory=dict)
     refused: int = 0
@@ -35,7 +35,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a log tells. ``unknown``: requests that the catalogue has no operation for."""
+    """What a log tells. ``unknown``: requests whose right their route does not tell."""
 
     requests: int
     uses: tuple[Use, ...]
@@ -46,7 +46,7 @@ class Trace:
         """The uses as needs, so that a role can be made of them."""
         return tuple(
             Need(
-                u.permission, tuple(u.operations), ("trace",), u.certainty, u.alternatives, u.scope
+                u.permission, tuple(u.operations), ("trace",), u.certainty, u.alternatives, u.reach
             )
             for u in self.uses
         )
@@ -74,7 +74,7 @@ def summarise(entries: Iterable[Mapping[str, Any]], catalogue: Catalogue | None 
         requests += 1
         method, request_path = str(entry["method"]), str(entry["path"])
         operation = catalogue.operation_for(method, request_path)
-        if operation is None:
+        if operation is None or operation.per_item:
             route = f"{method} {request_path.partition('?')[0]}"
             unknown[route] = unknown.get(route, 0) + 1
             continue
@@ -85,7 +85,7 @@ def summarise(entries: Iterable[Mapping[str, Any]], catalogue: Catalogue | None 
             Use(
                 operation.any_of[0],
                 operation.any_of[1:],
-                operation.scope or ScopeType.PROJECT,
+                operation.reach,
                 operation.certainty,
             ),
         )

@@ -44,7 +44,7 @@ def as_data(report: Report, fail_on: str = "missing") -> dict[str, Any]:
             {
                 "permission": str(v.need.permission),
                 "alternatives": [str(p) for p in v.need.alternatives],
-                "scope": v.need.scope.value,
+                "reach": v.need.reach.value,
                 "certainty": v.need.certainty.value,
                 "features": list(v.need.features),
                 "operations": list(v.need.operations),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runai_perms import Certainty, Permission, ScopeType, UnknownName, UsageError
+from runai_perms import Certainty, Permission, Reach, UnknownName, UsageError
 from runai_perms import load_catalogue as load
 from runai_perms._catalogue import Catalogue, load_profile, parse_version
 
@@ -45,7 +45,7 @@ def test_documented_table_row_by_row(row, features, accepted):
     match = [n for n in needs if {str(p) for p in n.accepted} == accepted]
     assert len(match) == 1, f"{row}: {accepted} is no need of {texts(needs)}"
     assert match[0].certainty is Certainty.DOCUMENTED
-    assert match[0].scope is ScopeType.PROJECT
+    assert match[0].reach is not Reach.TENANT
     if features:
         assert not accepted & texts(load().needs("step-operator"))
 
@@ -80,10 +80,10 @@ def test_granter_needs_what_it_grants():
 
 
 def test_tenant_wide_needs_are_marked():
-    scopes = {str(n.permission): n.scope for n in load().needs("provisioner", ["custom_role"])}
-    assert scopes["service-account:create"] is ScopeType.TENANT
-    assert scopes["roles:create"] is ScopeType.TENANT
-    assert scopes["access_rules:create"] is ScopeType.PROJECT
+    scopes = {str(n.permission): n.reach for n in load().needs("provisioner", ["custom_role"])}
+    assert scopes["service-account:create"] is Reach.TENANT
+    assert scopes["roles:create"] is Reach.TENANT
+    assert scopes["access_rules:create"] is Reach.PROJECT
 
 
 def test_every_operation_is_used_or_reachable_by_its_route():
