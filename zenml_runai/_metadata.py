@@ -10,6 +10,7 @@ from zenml.metadata.metadata_types import MetadataType, Uri
 from zenml_runai.workload_spec import WorkloadKind, requested_gpus
 
 if TYPE_CHECKING:
+    from runai_api import Workload
     from zenml_runai._control_plane import Submitted
     from zenml_runai.monitor import Sighting
 
@@ -20,6 +21,10 @@ WORKLOAD_URL: Final = "runai_workload_url"
 CREATED_AT: Final = "runai_created_at"
 PROJECT: Final = "runai_project"
 GPUS: Final = "runai_gpus"
+GPU_TYPE: Final = "runai_gpu_type"
+GPU_MEMORY: Final = "runai_gpu_memory"
+REQUESTED_NODE_POOLS: Final = "runai_requested_node_pools"
+SERVICE_URLS: Final = "runai_service_urls"
 NODE_POOL: Final = "runai_node_pool"
 PENDING_SECONDS: Final = "runai_pending_seconds"
 RUNNING_SECONDS: Final = "runai_running_seconds"
@@ -39,15 +44,38 @@ def at_submission(
     body: Mapping[str, Any],
 ) -> dict[str, MetadataType]:
     """What is known as soon as the workload exists."""
-    return {
+    compute = body["spec"].get("compute") or {}
+    gpus = all_gpus(body)
+    metadata: dict[str, MetadataType] = {
         WORKLOAD_ID: submitted.workload_id,
         WORKLOAD_NAME: submitted.name,
         WORKLOAD_KIND: kind.value,
         WORKLOAD_URL: Uri(workload_url(base_url, submitted.workload_id)),
         CREATED_AT: submitted.created_at.isoformat(),
         PROJECT: project,
-        GPUS: requested_gpus(body),
+        GPUS: gpus,
     }
+    if gpus:
+        metadata[GPU_TYPE] = str(compute.get("gpuRequestType", "portion"))
+    if memory := compute.get("gpuMemoryRequest"):
+        metadata[GPU_MEMORY] = str(memory)
+    if pools := body["spec"].get("nodePools"):
+        metadata[REQUESTED_NODE_POOLS] = list(pools)
+    return metadata
+
+
+def all_gpus(body: Mapping[str, Any]) -> float:
+    """GPUs that all pods of a workload ask for together; a portion counts as such."""
+    spec = body["spec"]
+    if "numWorkers" not in spec:
+        return requested_gpus(body) * int(spec.get("parallelism") or 1)
+    master = spec if body.get("masterSpecSameAsWorker") else body.get("masterSpec", spec)
+    return requested_gpus(body) * int(spec["numWorkers"]) + requested_gpus({"spec": master})
+
+
+def service_urls(workload: Workload | None) -> dict[str, MetadataType]:
+    """Where a workload that serves can be reached."""
+    return {SERVICE_URLS: list(workload.urls)} if workload and workload.urls else {}
 
 
 def at_end(sighting: Sighting, gpus: float) -> dict[str, MetadataType]:
@@ -70,3 +98,9 @@ def at_end(sighting: Sighting, gpus: float) -> dict[str, MetadataType]:
     if pools:
         metadata[NODE_POOL] = ", ".join(pools)
     return metadata
+
+
+def text(metadata: Mapping[str, Any], key: str) -> str | None:
+    """A value of run metadata as text."""
+    value = metadata.get(key)
+    return None if value is None else str(value)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zenml.models import StepRunResponse
 
     from zenml_runai._session import Session
-    from zenml_runai.flavors import RunAIStepOperatorSettings
+    from zenml_runai.flavors import RunAIWorkloadSettings
     from zenml_runai.monitor import Sighting
     from zenml_runai.workload_spec import WorkloadKind
 
@@ -60,7 +60,7 @@ class StepWatch:
     workload_id: str
     name: str
     created_at: datetime
-    settings: RunAIStepOperatorSettings
+    settings: RunAIWorkloadSettings
     delete_on_failure: bool
     delete_on_cancel: bool
 
@@ -125,21 +125,14 @@ class StepWatch:
     # What a sighting means
 
     def _judge(self, sighting: Sighting) -> ExecutionStatus:
-        self._tell(sighting)
-        if sighting.refused is not None:
-            return self._fail(
-                RunAIControlPlaneError(
-                    f"The workload {self.name} cannot be watched: {sighting.refused}",
-                    "Give the service account workloads:read in the project.",
-                )
-            )
+        self.tell(sighting)
         if sighting.phase == phases.COMPLETED:
             return self._completed()
         if sighting.ended:
             if sighting.phase == phases.STOPPED and self._was_cancelled():
                 return ExecutionStatus.STOPPED
-            return self._fail(self._cause(sighting))
-        if (error := self._out_of_time(sighting)) is not None:
+            return self._fail(self.cause(sighting))
+        if (error := self.out_of_time(sighting)) is not None:
             return self._fail(error)
         return phases.execution_status(sighting.phase, started=sighting.started)
 
@@ -156,7 +149,13 @@ class StepWatch:
             )
         )
 
-    def _out_of_time(self, sighting: Sighting) -> RunAIError | None:
+    def out_of_time(self, sighting: Sighting) -> RunAIError | None:
+        """Why a workload that has not ended is to be given up, if it is."""
+        if sighting.refused is not None:
+            return RunAIControlPlaneError(
+                f"The workload {self.name} cannot be watched: {sighting.refused}",
+                "Give the service account workloads:read in the project.",
+            )
         pace = self.session.pace
         if sighting.stale_for > _STALE_INTERVALS * pace.longest:
             # It may have ended meanwhile: an outage of the control plane is no reason to fail.
@@ -188,7 +187,8 @@ class StepWatch:
             )
         return None
 
-    def _cause(self, sighting: Sighting) -> RunAIWorkloadFailed:
+    def cause(self, sighting: Sighting) -> RunAIWorkloadFailed:
+        """Why a workload has ended without success, with the events that tell it."""
         said = list(sighting.reasons)
         if sighting.workload is not None:
             try:
@@ -234,7 +234,8 @@ class StepWatch:
 
     # What is told
 
-    def _tell(self, sighting: Sighting) -> None:
+    def tell(self, sighting: Sighting) -> None:
+        """Log what is new about the workload."""
         workload = sighting.workload
         if workload is not None and self.session.tell_once(
             self.workload_id, f"phase {workload.phase} {workload.phase_updated_at}"

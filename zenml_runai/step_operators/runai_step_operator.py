@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from zenml.config.build_configuration import BuildConfiguration
@@ -16,17 +13,17 @@ from zenml.stack import StackValidator
 from zenml.step_operators import BaseStepOperator
 
 from zenml_runai import _metadata as metadata
+from zenml_runai._container import (
+    delete_token,
+    image_pull_secrets,
+    labels,
+    make_container,
+    package_requirement,
+)
 from zenml_runai.entrypoints.environment import WORKLOAD_TYPE
 from zenml_runai.errors import RunAIInvalidSettings
 from zenml_runai.flavors import RunAIStepOperatorConfig, RunAIStepOperatorSettings
-from zenml_runai.workload_spec import (
-    Container,
-    SecretKey,
-    Target,
-    WorkloadKind,
-    workload_body,
-    workload_name,
-)
+from zenml_runai.workload_spec import WorkloadKind, workload_body, workload_name
 
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
@@ -42,13 +39,9 @@ if TYPE_CHECKING:
 logger = get_logger(__name__)
 
 IMAGE_KEY: Final = "nvidia_runai_step_operator"
-_DISTRIBUTION: Final = "zenml-runai"
-# What to install in images instead of the released distribution, e.g. a wheel or a git URL.
-REQUIREMENT_VARIABLE: Final = "ZENML_RUNAI_REQUIREMENT"
 # Run:ai restarts a failed pod six times by default. A step that raised would raise again, while it
 # holds its GPU; steps are retried by ZenML, as workloads of their own.
 _BACKOFF_LIMIT: Final = 0
-_LABEL_LENGTH: Final = 63
 
 
 class RunAIStepOperator(BaseStepOperator):
@@ -118,8 +111,14 @@ class RunAIStepOperator(BaseStepOperator):
         name = workload_name(info.pipeline_step_name, info.step_run_id)
         if kind is WorkloadKind.DISTRIBUTED:
             environment = environment | {WORKLOAD_TYPE: kind.value}
-        container = self._container(
-            session, target, name, info.get_image(key=IMAGE_KEY), entrypoint_command, environment
+        container = make_container(
+            self.config,
+            session,
+            target,
+            name,
+            info.get_image(key=IMAGE_KEY),
+            entrypoint_command,
+            environment,
         )
         body = workload_body(
             kind,
@@ -128,8 +127,10 @@ class RunAIStepOperator(BaseStepOperator):
             settings=settings,
             container=container,
             resources=info.config.resource_settings,
-            image_pull_secrets=self._image_pull_secrets(),
-            labels=_labels(info),
+            image_pull_secrets=image_pull_secrets(self.config),
+            labels=labels(
+                info.pipeline.name, info.run_id, info.pipeline_step_name, info.step_run_id
+            ),
         )
         if settings.workload_template_id is None:
             body["spec"].setdefault("backoffLimit", _BACKOFF_LIMIT)
@@ -137,7 +138,7 @@ class RunAIStepOperator(BaseStepOperator):
         try:
             submitted = session.control_plane.submit(kind, body)
         except BaseException:
-            self._delete_token(session, name)
+            delete_token(self.config, session, name)
             raise
         session.monitor.watch(
             submitted.workload_id,
@@ -192,7 +193,7 @@ class RunAIStepOperator(BaseStepOperator):
     def cleanup_step_submission(self, step_run: StepRunResponse) -> None:
         """Note what the workload has used, and forget it."""
         watch = self._watch(step_run)
-        self._delete_token(self._session(), watch.name)
+        delete_token(self.config, self._session(), watch.name)
         watch.close()
 
     # Parts
@@ -233,55 +234,6 @@ class RunAIStepOperator(BaseStepOperator):
             delete_on_cancel=self.config.delete_on_cancel,
         )
 
-    def _container(
-        self,
-        session: Session,
-        target: Target,
-        name: str,
-        image: str,
-        command: list[str],
-        environment: dict[str, str],
-    ) -> Container:
-        secret_environment: dict[str, SecretKey] = {}
-        if self.config.pass_zenml_token_as_credential and (
-            token := environment.get(_TOKEN_VARIABLE)
-        ):
-            secret = session.control_plane.store_secret(
-                name, target.project_id, {_TOKEN_KEY: token}
-            )
-            secret_environment[_TOKEN_VARIABLE] = SecretKey(secret, _TOKEN_KEY)
-        return Container(image, command, environment, secret_environment)
-
-    def _delete_token(self, session: Session, name: str) -> None:
-        if not self.config.pass_zenml_token_as_credential:
-            return
-        try:
-            project_id = session.control_plane.target().project_id
-            session.control_plane.delete_secret(name, project_id)
-        except Exception as error:  # what the step has done counts, whatever is left behind
-            logger.warning("The Run:ai credential %s is left behind: %s", name, error)
-
-    def _image_pull_secrets(self) -> list[str]:
-        name = self.config.image_pull_secret_name
-        return [name] if name else []
-
-
-_TOKEN_VARIABLE: Final = "ZENML_STORE_API_TOKEN"  # noqa: S105 - the name of a variable
-_TOKEN_KEY: Final = "token"  # noqa: S105 - the name of a key
-
-
-def package_requirement() -> str:
-    """This distribution, as a requirement for the images of steps.
-
-    ``ZENML_RUNAI_REQUIREMENT`` names another source, for example a wheel or a git URL.
-    """
-    if chosen := os.environ.get(REQUIREMENT_VARIABLE):
-        return chosen
-    try:
-        return f"{_DISTRIBUTION}=={version(_DISTRIBUTION)}"
-    except PackageNotFoundError:
-        return _DISTRIBUTION
-
 
 def _check_several_pods(settings: RunAIStepOperatorSettings, info: StepRunInfo) -> None:
     if info.config.command is not None or settings.safe_in_several_pods:
@@ -299,20 +251,6 @@ def _check_several_pods(settings: RunAIStepOperatorSettings, info: StepRunInfo) 
             " outputs. Set safe_in_several_pods=True if this is meant.",
             step,
         )
-
-
-def _labels(info: StepRunInfo) -> dict[str, str]:
-    return {
-        "zenml-pipeline": _label(info.pipeline.name),
-        "zenml-step": _label(info.pipeline_step_name),
-        "zenml-run-id": str(info.run_id),
-        "zenml-step-run-id": str(info.step_run_id),
-    }
-
-
-def _label(text: str) -> str:
-    """Text as a Kubernetes label value."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", text)[:_LABEL_LENGTH].strip("-_.")
 
 
 def _validate_remote_components(stack: Stack) -> tuple[bool, str]:
