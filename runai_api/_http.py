@@ -143,6 +143,12 @@ class Session:
                 if operation.authenticated and self.tokens:
                     token = token or self.tokens.current(deadline)
                     headers["Authorization"] = f"Bearer {token}"
+                    if operation.current_only and self.tokens.legacy:
+                        raise ConfigurationError(
+                            f"{operation.name} needs a control plane of 2.24 or newer; "
+                            f"{self._host()} is older.",
+                            hint="Use applications and predefined roles there.",
+                        )
                 reply = self._exchange(operation, target, url, headers, content, deadline, attempt)
             except _Unsent as unsent:
                 failure = unsent.error

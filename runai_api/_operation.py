@@ -29,6 +29,8 @@ class Operation:
     repeatable: bool = False
     """A POST or PATCH that may be sent twice without harm: it reads, or sets a state."""
     authenticated: bool = True
+    current_only: bool = False
+    """Does not exist on 2.23 and older."""
     scope: str = "the tenant"
     """Where the permission must be held, unless the call knows better."""
 

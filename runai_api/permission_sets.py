@@ -8,12 +8,10 @@ from runai_api._family import Family, only
 from runai_api._models import Many, Model, Permission
 from runai_api._operation import Operation
 
-_LIST = Operation(
-    "permission_sets.list", "GET", "/api/v1/authorization/permission-sets", "roles:read"
-)
-_GET = Operation(
-    "permission_sets.get", "GET", "/api/v1/authorization/permission-sets/{id}", "roles:read"
-)
+_ALL = "/api/v1/authorization/permission-sets"
+
+_LIST = Operation("permission_sets.list", "GET", _ALL, "roles:read", current_only=True)
+_GET = Operation("permission_sets.get", "GET", f"{_ALL}/{{id}}", "roles:read", current_only=True)
 
 
 class PermissionSet(Model):

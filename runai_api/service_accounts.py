@@ -14,10 +14,18 @@ _EACH = f"{_ALL}/{{id}}"
 class ServiceAccounts(Identities):
     """``client.service_accounts``"""
 
-    _list_all = Operation("service_accounts.list", "GET", _ALL, "service-account:read")
-    _read = Operation("service_accounts.get", "GET", _EACH, "service-account:read")
-    _create = Operation("service_accounts.create", "POST", _ALL, "service-account:create")
-    _update = Operation("service_accounts.set_enabled", "PATCH", _EACH, "service-account:update")
+    _list_all = Operation(
+        "service_accounts.list", "GET", _ALL, "service-account:read", current_only=True
+    )
+    _read = Operation(
+        "service_accounts.get", "GET", _EACH, "service-account:read", current_only=True
+    )
+    _create = Operation(
+        "service_accounts.create", "POST", _ALL, "service-account:create", current_only=True
+    )
+    _update = Operation(
+        "service_accounts.set_enabled", "PATCH", _EACH, "service-account:update", current_only=True
+    )
     # Repeating it leaves one valid secret, the last one returned.
     _regenerate = Operation(
         "service_accounts.regenerate_secret",
@@ -25,6 +33,9 @@ class ServiceAccounts(Identities):
         f"{_EACH}/secret",
         "service-account:update",
         repeatable=True,
+        current_only=True,
     )
-    _delete = Operation("service_accounts.delete", "DELETE", _EACH, "service-account:delete")
+    _delete = Operation(
+        "service_accounts.delete", "DELETE", _EACH, "service-account:delete", current_only=True
+    )
     _kind = "service accounts"

@@ -216,7 +216,7 @@ def test_errors_survive_pickling(kind: type[RunaiError]) -> None:
     if kind is errors.ResourceFailed:
         extra |= {"resource": "rule 1", "phase": "NotReady"}
     error = kind("It broke.", **extra)
-    copy = pickle.loads(pickle.dumps(error))
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301
     assert type(copy) is kind
     assert str(copy) == str(error) == "It broke. Do this."
     assert vars(copy) == vars(error)

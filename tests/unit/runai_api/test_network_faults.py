@@ -233,9 +233,9 @@ def test_an_unknown_host_is_explained_and_a_busy_name_service_asked_again(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     policy = RetryPolicy(attempts=3, base_delay=0)
-    with connect("https://no-such-host.invalid", retry=policy) as client:
-        with pytest.raises(ConnectionFailed, match=r"no-such-host\.invalid is unknown"):
-            client.clusters.list()
+    client = connect("https://no-such-host.invalid", retry=policy)
+    with client, pytest.raises(ConnectionFailed, match=r"no-such-host\.invalid is unknown"):
+        client.clusters.list()
     assert len(looked_up) == asked
 
 
