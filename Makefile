@@ -78,6 +78,10 @@ nightly: setup ## Thousands of generated cases
 bench: engine ## All benchmarks, each beside its peer
 	@$(BIN)/python -m benchmarks
 
+.PHONY: record
+record: setup ## Record the cassettes anew, from an emulator or a tenant (docs/wire-truth.md)
+	@$(BIN)/python -m tools.record $(ARGS)
+
 .PHONY: lock
 lock: ## Pin the requirements anew (they name no index)
 	@test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet --require-hashes -r requirements/bootstrap.txt; }

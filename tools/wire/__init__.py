@@ -1,0 +1,1 @@
+"""Recordings of the wire: scenarios that run against a control plane and against cassettes."""

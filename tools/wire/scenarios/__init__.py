@@ -1,0 +1,1 @@
+"""What is recorded, a module an area."""
