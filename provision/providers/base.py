@@ -31,8 +31,12 @@ from provision.errors import InternalError, ProvisionError, RemoteError
 from provision.providers._values import is_known, plain
 from provision.zenml_errors import ZenMLError
 from runai_api.errors import RunaiError
+from runai_perms import PermissionToolError
 
 Properties = dict[str, Any]
+
+#: What may go wrong outside this package; the messages of all of them are fit to be shown.
+EXPECTED = (RunaiError, ZenMLError, PermissionToolError)
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Problems:
         """Turn an error into a finding, so that it is shown without a traceback."""
         try:
             yield
-        except (ProvisionError, RunaiError, ZenMLError) as error:
+        except (ProvisionError, *EXPECTED) as error:
             self.add(str(error), property)
 
     def __bool__(self) -> bool:
@@ -204,7 +208,7 @@ class Provider(ResourceProvider):
             yield
         except ProvisionError:
             raise
-        except (RunaiError, ZenMLError) as error:
+        except EXPECTED as error:
             raise RemoteError(f"{self.kind}, {operation}: {error}") from None
         except Exception as error:
             if os.environ.get(constants.DEBUG_VARIABLE):
@@ -221,7 +225,7 @@ def undo(what: str, error: Exception, delete: Callable[[], object]) -> Provision
     message = str(error)
     try:
         delete()
-    except (RunaiError, ZenMLError) as second:
+    except EXPECTED as second:
         return RemoteError(
             f"{message} Deleting {what} again failed as well ({second}); "
             "the next `pulumi up` takes it over."
