@@ -104,7 +104,7 @@ class ScopePath:
     @property
     def known(self) -> bool:
         """Whether the units above the project are known, so that every scope can be judged."""
-        return bool(self.cluster and self.project)
+        return bool(self.cluster and self.departments and self.project)
 
     def covers(self, scope: Scope, reach: Reach = Reach.PROJECT) -> bool:
         """Whether a right held at ``scope`` counts for an operation of this ``reach``."""

@@ -89,6 +89,7 @@ def read_own(
         held = holdings(rules, roles)
         seen = {g.permission for g in held.grants}
         if not held.gaps and seen == summary:
+            held = replace(held, unknown=frozenset(_undecided(held.grants, path)))
             return Reading(version, subject, path, held)
         spent += 2
     budget = None if max_requests is None else max(0, max_requests - spent)
@@ -189,12 +190,27 @@ def _own_path(
     rules: Sequence[Rule],
     summary: frozenset[Permission],
 ) -> tuple[ScopePath, int]:
+    named = next(
+        (
+            r.scope
+            for r in rules
+            if r.scope.type is ScopeType.PROJECT and project in (r.scope.name, r.scope.id)
+        ),
+        None,
+    )
     if PROJECT_READ in summary:
-        return find_project(client, project, cluster), 1 if cluster is None else 2
-    for rule in rules:
-        if rule.scope.type is ScopeType.PROJECT and project in (rule.scope.name, rule.scope.id):
-            return ScopePath(project=rule.scope.id, project_name=rule.scope.name), 0
-    return ScopePath(project_name=project), 0
+        spent = 1 if cluster is None else 2
+        try:
+            return find_project(client, project, cluster), spent
+        except UnknownName:
+            if named is None:
+                raise
+            spent += 1
+    else:
+        spent = 0
+    if named is None:
+        return ScopePath(project_name=project), spent
+    return ScopePath(cluster=named.cluster, project=named.id, project_name=named.name), spent
 
 
 def _from_summary(
@@ -233,9 +249,15 @@ def _from_summary(
             scopes = permitted(answer, permission.action)
             grants += [Grant(permission, located.get(scope, scope)) for scope in scopes]
     unknown = {p for p in wanted if p.resource_type not in asked}
-    if not path.known:
-        unknown |= {g.permission for g in grants if g.scope.type in _MIDDLE} & wanted
+    unknown |= _undecided(grants, path)
     return Holdings(tuple(grants), tuple(rules), unknown=frozenset(unknown))
+
+
+def _undecided(grants: Iterable[Grant], path: ScopePath) -> set[Permission]:
+    """Rights held at units of which it is not known whether they are above the project."""
+    if path.known:
+        return set()
+    return {g.permission for g in grants if g.scope.type in _MIDDLE and not path.covers(g.scope)}
 
 
 def _told(

@@ -1,4 +1,4 @@
-"""Fixtures for the proofs: a control plane in this process for each kind of version."""
+"""Fixtures for the proofs: a fresh control plane in this process for each test."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import pytest
 from tests.perms.plane import Plane
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def plane() -> Plane:
-    """One control plane (2.24) for a module; tests make objects of their own on it."""
+    """A control plane of the 2.24 kind."""
     return Plane("2.24")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def legacy_plane() -> Plane:
-    """One control plane (2.23) for a module."""
+    """A control plane of the 2.23 kind."""
     return Plane("2.23")

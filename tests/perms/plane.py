@@ -25,6 +25,7 @@ R1 = "/api/v1/authorization/roles"
 RULES = "/api/v1/authorization/access-rules"
 CREDENTIALS = "/api/v1/asset/credentials/generic-secret"
 WORKLOADS = "/api/v1/workloads"
+NEWEST = {"sortBy": "createdAt", "sortOrder": "desc", "limit": 500}
 
 
 class InProcess(httpx.BaseTransport):
@@ -162,7 +163,8 @@ class Plane:
         """A fresh account without rights, and its name."""
         path = "/api/v1/apps" if self.legacy else "/api/v1/service-accounts"
         made = self.admin.must("POST", path, {"name": self.name("account")})
-        return Caller(self, made["clientId"], made["clientSecret"]), made["name"]
+        secret = made.get("clientSecret") or made["secret"]
+        return Caller(self, made["clientId"], secret), made["name"]
 
     def role(self, permissions: Iterable[Permission], enabled: bool = True) -> int:
         """A role of exactly these permissions, which no composition of sets could give."""
@@ -363,7 +365,7 @@ ATTEMPTS: dict[str, Callable[..., Attempt]] = {
     "permission_set.list": lambda p: Attempt("GET", "/api/v1/authorization/permission-sets"),
     "access_rule.create": lambda p, role=None: Attempt("POST", RULES, _rule(p, role)),
     "access_rule.list": lambda p: Attempt(
-        "GET", RULES, seen=f'"id": {_rule_path(p)[len(RULES) + 1 :]},'
+        "GET", RULES, seen=f'"id": {_rule_path(p)[len(RULES) + 1 :]},', **NEWEST
     ),
     "access_rule.get": lambda p: Attempt("GET", _rule_path(p)),
     "access_rule.delete": lambda p: Attempt("DELETE", _rule_path(p)),
@@ -376,7 +378,7 @@ ATTEMPTS: dict[str, Callable[..., Attempt]] = {
     "credential.delete": lambda p: Attempt("DELETE", f"{CREDENTIALS}/{_credential(p)}"),
     "data_source_s3.list": lambda p: Attempt("GET", "/api/v1/asset/datasource/s3", seen=_s3(p)),
     "template.get": lambda p: Attempt("GET", f"/api/v1/workload-templates/{_template(p)}"),
-    "workload.list": lambda p: Attempt("GET", WORKLOADS, seen=_workload(p, "trainings"), limit=500),
+    "workload.list": lambda p: Attempt("GET", WORKLOADS, seen=_workload(p, "trainings"), **NEWEST),
     "workload.get": lambda p: Attempt("GET", f"{WORKLOADS}/{_workload(p, 'trainings')}"),
     **{
         f"{prefix}.{verb}": attempt
