@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         ServerError,
         UnprocessableEntity,
     )
+    from runai_api.generic_secrets import GenericSecret
     from runai_api.org_units import Cluster, Department, NodePool, OrgUnit, Project
     from runai_api.permission_sets import PermissionSet
     from runai_api.permissions import PermittedScopes, ScopeSet
@@ -67,6 +68,7 @@ _HOMES = {
     "ComplianceIssue ConfigurationError Conflict ConnectionFailed DeadlineExceeded InvalidArgument "
     "InvalidResponse NotFound PermissionDenied PreconditionFailed RateLimited ResourceFailed "
     "RunaiError ServerError UnprocessableEntity",
+    "generic_secrets": "GenericSecret",
     "org_units": "Cluster Department NodePool OrgUnit Project",
     "permission_sets": "PermissionSet",
     "permissions": "PermittedScopes ScopeSet",
@@ -95,6 +97,7 @@ __all__ = [
     "CredentialStatus",
     "DeadlineExceeded",
     "Department",
+    "GenericSecret",
     "HistoryRecord",
     "InvalidArgument",
     "InvalidResponse",

@@ -137,7 +137,7 @@ class OrgUnit(Model):
 
 
 class Department(OrgUnit):
-    pass
+    """A department: it belongs to a cluster and holds projects."""
 
 
 class Project(OrgUnit):

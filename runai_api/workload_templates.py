@@ -33,6 +33,8 @@ class TemplateMeta(Model):
 
 
 class WorkloadTemplate(Model):
+    """A template; `spec` is in the API's spelling."""
+
     meta: TemplateMeta
     spec: dict[str, Any] | None = None
     combined_spec: dict[str, Any] | None = None

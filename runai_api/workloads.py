@@ -134,6 +134,8 @@ class Container(Model):
 
 
 class Pod(Model):
+    """One pod of a workload; `k8s_phase` is Kubernetes' own."""
+
     id: str
     name: str
     workload_id: str | None = None

@@ -228,7 +228,10 @@ def test_a_new_rule_costs_one_more_request_than_a_ready_one(
 def test_org_units_are_found(any_client: RunaiClient) -> None:
     (cluster,) = any_client.clusters.list()
     assert cluster.name == "local"
-    assert any_client.clusters.get(cluster.id) == any_client.clusters.find("local")
+    assert any_client.clusters.get(cluster.id).name == "local"
+    found = any_client.clusters.find("local")
+    assert found
+    assert found.id == cluster.id
     assert any_client.clusters.find("other") is None
     assert any_client.clusters.list(verbosity="metadata")[0].id == cluster.id
 
@@ -289,6 +292,31 @@ def test_a_credential_from_an_existing_secret(admin_client: RunaiClient) -> None
     made = admin_client.registry_credentials.create("reg", "1001", existing_secret_name="pull-me")
     assert made.spec.existing_secret_name == "pull-me"
     assert admin_client.registry_credentials.wait_ready(made).kubernetes_secret_name
+
+
+def test_the_life_of_a_generic_secret(any_client: RunaiClient) -> None:
+    project = any_client.projects.find("ml-team")
+    assert project
+    family = any_client.generic_secrets
+    made = family.create("tokens", project.id, {"KEY": "canary", "OTHER": SecretStr("canary-2")})
+    assert "canary" not in repr(made)
+    assert family.wait_ready(made).kubernetes_secret_name
+    found = family.find("tokens", project.id)
+    assert found is not None
+    assert found.id == made.id
+    with pytest.raises(Conflict):
+        family.create("tokens", project.id, {"KEY": "v"})
+    family.delete(made.id)
+    assert family.find("tokens", project.id) is None
+
+
+@pytest.mark.parametrize("values", [{}, {"": "v"}])
+def test_a_generic_secret_without_values_is_refused(
+    admin_client: RunaiClient, emulator: Any, values: dict[str, str]
+) -> None:
+    with pytest.raises(InvalidArgument):
+        admin_client.generic_secrets.create("tokens", "1001", values)
+    assert emulator.requests() == []
 
 
 @pytest.mark.parametrize(
