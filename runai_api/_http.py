@@ -393,10 +393,11 @@ class Session:
         parts = urlsplit(self.base_url)
         # Proxies of the environment are for the way out, not for services on this machine.
         environment = not is_loopback(parts.hostname or "")
+        context = _tls(ca_bundle, parts.scheme, environment)
         try:
             return httpx.Client(
                 headers={"Accept": "application/json", "User-Agent": _user_agent()},
-                verify=_tls(ca_bundle, parts.scheme, environment),
+                verify=context,
                 proxy=proxy,
                 trust_env=environment,
                 follow_redirects=False,
@@ -433,7 +434,13 @@ def _tls(
             ) from error
     if scheme == "http":  # nothing to verify, and reading the authorities costs 30 ms
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return httpx.create_ssl_context(trust_env=environment)
+    try:
+        return httpx.create_ssl_context(trust_env=environment)
+    except OSError as error:
+        raise ConfigurationError(
+            "The certificate authorities that the environment names cannot be read.",
+            hint="Check SSL_CERT_FILE and SSL_CERT_DIR, or give ca_bundle.",
+        ) from error
 
 
 def _query(params: Mapping[str, object] | None) -> str:

@@ -12,14 +12,14 @@ import runai_api
 from runai_api import operations
 
 PUBLIC = """
-APIError AccessRule AccessRuleStatus AmbiguousName AmbiguousOutcome AuthenticationFailed BadRequest
-BatchResult Cluster ComplianceIssue ConfigurationError Conflict ConnectionFailed ControlPlaneVersion
-CredentialStatus DeadlineExceeded Department GenericSecret HistoryRecord InvalidArgument
-InvalidResponse NodePool NotFound Operation OrgUnit OwnAccessRule Permission PermissionDenied PermissionSet PermittedScopes
-Phase Pod PreconditionFailed Project RateLimited RegistryCredential ResourceFailed RetryPolicy Role
-RunaiClient RunaiError ScopeSet ScopeType ServerError ServiceAccount ServiceAccountSecret
-SubjectType Timeouts TypedWorkload UnprocessableEntity Workload WorkloadEvent WorkloadTemplate
-operations
+APIError AccessRule AccessRuleStatus AmbiguousName AmbiguousOutcome AuthenticationFailed
+BadRequest BatchResult Cluster ComplianceIssue ConfigurationError Conflict ConnectionFailed
+ControlPlaneVersion CredentialStatus DeadlineExceeded Department GenericSecret HistoryRecord
+InvalidArgument InvalidResponse NodePool NotFound Operation OrgUnit OwnAccessRule Permission
+PermissionDenied PermissionSet PermittedScopes Phase Pod PreconditionFailed Project RateLimited
+RegistryCredential ResourceFailed RetryPolicy Role RunaiClient RunaiError ScopeSet ScopeType
+ServerError ServiceAccount ServiceAccountSecret SubjectType Timeouts TypedWorkload
+UnprocessableEntity Workload WorkloadEvent WorkloadTemplate operations
 """
 
 FAMILIES = {

@@ -1,0 +1,220 @@
+"""Certificates and proxies, on real sockets."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from runai_api import ConfigurationError, ConnectionFailed, RetryPolicy, RunaiClient, Timeouts
+
+from .conftest import AT_ONCE, SECRET, give_token, read_request, write_json
+
+
+def issue(
+    name: str, signer: Any = None, *, loopback: bool = True, old: bool = False
+) -> tuple[Any, x509.Certificate]:
+    """A key and a certificate: a CA without `signer`, else one for a server."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    signing_key, signing_certificate = signer or (key, None)
+    now = datetime.datetime.now(datetime.UTC)
+    names: list[x509.GeneralName] = [x509.DNSName("elsewhere.example")]
+    if loopback:
+        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(signing_certificate.subject if signing_certificate else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=10))
+        .not_valid_after(now + datetime.timedelta(days=-1 if old else 1))
+        .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+    )
+    return key, builder.sign(signing_key, hashes.SHA256())
+
+
+def pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    signer = issue("Test authority")
+    path = tmp_path_factory.mktemp("ca") / "ca.pem"
+    path.write_bytes(pem(signer[1]))
+    return signer, path
+
+
+@pytest.fixture
+def tls_server(
+    request: pytest.FixtureRequest, authority: tuple[Any, Path], tmp_path: Path
+) -> Iterator[str]:
+    signer, _ = authority
+    key, certificate = issue("server", signer, **getattr(request, "param", {}))
+    chain = tmp_path / "server.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    chain.write_bytes(private + pem(certificate))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(chain)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(plain: socket.socket) -> None:
+        try:
+            with context.wrap_socket(plain, server_side=True) as connection:
+                while (asked := read_request(connection)) is not None:
+                    _ = give_token(asked, connection) or write_json(connection, [])
+        except OSError:
+            plain.close()
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(connection,), daemon=True).start()
+
+    thread = threading.Thread(target=accept, daemon=True)
+    thread.start()
+    yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(timeout=10)
+
+
+def connect(url: str, **arguments: Any) -> RunaiClient:
+    settings: dict[str, Any] = {"client_id": "me", "client_secret": SECRET, "retry": AT_ONCE}
+    return RunaiClient(url, **{**settings, **arguments})
+
+
+def test_a_private_authority_is_trusted_if_given(
+    tls_server: str, authority: tuple[Any, Path]
+) -> None:
+    with connect(tls_server, ca_bundle=authority[1]) as client:
+        assert client.clusters.list() == []
+
+
+def test_an_unknown_authority_is_refused_at_once(tls_server: str) -> None:
+    slept: list[float] = []
+    with connect(tls_server, retry=RetryPolicy(attempts=3)) as client:
+        client._session.sleep = slept.append
+        with pytest.raises(ConnectionFailed, match="ca_bundle") as caught:
+            client.clusters.list()
+    assert "RUNAI_CA_BUNDLE" in str(caught.value)
+    assert slept == []
+
+
+@pytest.mark.parametrize(
+    ("tls_server", "says"),
+    [({"loopback": False}, "IP address mismatch"), ({"old": True}, "expired")],
+    indirect=["tls_server"],
+)
+def test_a_bad_certificate_of_a_trusted_authority_is_refused(
+    tls_server: str, authority: tuple[Any, Path], says: str
+) -> None:
+    with (
+        connect(tls_server, ca_bundle=authority[1]) as client,
+        pytest.raises(ConnectionFailed, match=says),
+    ):
+        client.clusters.list()
+
+
+def test_a_given_authority_replaces_the_public_ones(tls_server: str, tmp_path: Path) -> None:
+    other = tmp_path / "other.pem"
+    other.write_bytes(pem(issue("Another authority")[1]))
+    with connect(tls_server, ca_bundle=other) as client, pytest.raises(ConnectionFailed):
+        client.clusters.list()
+
+
+def test_a_server_without_tls_is_explained(serve: Any) -> None:
+    url = serve(lambda request, connection: False).url.replace("http:", "https:")
+    once = {"timeouts": Timeouts(connect=0.3), "retry": RetryPolicy(attempts=1)}
+    with connect(url, **once) as client, pytest.raises(ConnectionFailed, match="accept"):
+        client.clusters.list()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_an_unusable_bundle_is_a_clear_error(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"ca\.pem cannot be used"):
+        connect("https://acme.example", ca_bundle=path)
+
+
+def test_unusable_authorities_of_the_environment_are_a_clear_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "authorities.pem"
+    path.write_bytes(b"no certificate")
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        connect("https://acme.example")
+
+
+@pytest.fixture
+def proxy(serve: Any) -> Any:
+    """A forward proxy that answers everything itself."""
+
+    def script(request: bytes, connection: socket.socket) -> bool:
+        if request.startswith(b"CONNECT"):
+            connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            return False
+        return give_token(request, connection) or write_json(connection, [])
+
+    return serve(script)
+
+
+def test_an_explicit_proxy_is_used(proxy: Any) -> None:
+    with connect("http://127.0.0.1:9", proxy=proxy.url) as client:
+        assert client.clusters.list() == []
+    assert proxy.requests[-1].startswith(b"GET http://127.0.0.1:9/api/v1/clusters HTTP/1.1")
+
+
+def test_the_environments_proxy_is_used_and_its_refusal_explained(
+    proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    client = connect("https://acme.example")
+    with client, pytest.raises(ConnectionFailed, match="proxy refused"):
+        client.clusters.list()
+    assert proxy.requests[0].startswith(b"CONNECT acme.example:443")
+    assert SECRET.encode() not in b"".join(proxy.requests)
+
+
+def test_the_environments_proxy_is_not_for_loopback(
+    serve: Any, proxy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("ALL_PROXY", proxy.url)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    server = serve(lambda r, c: give_token(r, c) or write_json(c, []))
+    with connect(server.url) as client:
+        assert client.clusters.list() == []
+    assert proxy.requests == []
+
+
+@pytest.mark.parametrize("address", ["proxy", "ftp://proxy", "http://[::1"])
+def test_an_unusable_proxy_is_a_clear_error(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="proxy"):
+        connect("https://acme.example", proxy=address)
