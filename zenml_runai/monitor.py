@@ -8,9 +8,10 @@ number of requests therefore depends on time, not on the number of steps.
   expected (after a submission, near the usual duration of such a step). A token bucket keeps any
   minute within `Pace.per_minute`.
 * **Nothing is missed.** The cursor is made of the control plane's own timestamps and moves
-  `_OVERLAP` behind the newest one, so that equal and late timestamps are seen again. Every
+  an overlap behind its present time, so that equal and late timestamps are seen again. Every
   `Pace.full` seconds one request goes back to the oldest state still in flight, whatever the
-  cursor says; a workload that is missing there is asked for by its id.
+  cursor says; what only this request finds widens the overlap, and a workload that is missing
+  there is asked for by its id.
 * **Outages cost waiting.** An error of the control plane changes no state. Callers see in
   `Sighting.stale_for` how old the knowledge is.
 """
@@ -35,12 +36,15 @@ if TYPE_CHECKING:
 
 logger = get_logger(__name__)
 
-# Timestamps of a control plane are not strictly in order of their appearance in the list.
+# Timestamps of a control plane are not strictly in order of their appearance in the list; where
+# two clocks date the phases, the overlap grows to their difference.
 _OVERLAP: Final = timedelta(seconds=5)
 # The cluster's clock, which dates the phases, may be behind the one that dates the creation.
 _SKEW: Final = timedelta(minutes=10)
 # A change is expected this long after a submission.
 _EAGER_SECONDS: Final = 15.0
+# With more workloads in flight nothing special is expected of any of them.
+_CROWD: Final = 20
 # Requests that may be made in a row before the steady pace holds.
 _BURST: Final = 2
 # A workload that waits longer than this is asked for its reasons.
@@ -158,6 +162,7 @@ class _Watch:
     ran: float = 0.0
     looked_at: float | None = None
     missing: int = 0
+    states: set[tuple[str, datetime]] = field(default_factory=set)
     reasons: dict[str, None] = field(default_factory=dict)
     version: int = 0
 
@@ -230,6 +235,8 @@ class WorkloadMonitor:
         now = self._clock.time()
         self._bucket = _Bucket(self._pace.per_minute, now)
         self._cursor: datetime | None = None
+        self._cursor_at = now
+        self._overlap = _OVERLAP
         self._full_due = True
         self._full_at = now
         self._polled_at: float | None = None
@@ -260,7 +267,7 @@ class WorkloadMonitor:
             now = self._clock.time()
             watch = _Watch(workload_id, since, fresh, group, registered_at=now, waiting_since=now)
             self._watches[workload_id] = watch
-            if not fresh or (self._cursor is not None and since - _OVERLAP < self._cursor):
+            if not fresh or (self._cursor is not None and since < self._cursor - self._overlap):
                 self._full_due = True
             if self._threaded and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="runai-monitor", daemon=True)
@@ -319,10 +326,12 @@ class WorkloadMonitor:
         return max(self._polled_at + pause, self._bucket.ready_at(now))
 
     def _expects_change(self, now: float) -> bool:
-        return any(
+        live = list(self._live())
+        # In a crowd something is always expected; an even pace serves it best.
+        return len(live) <= _CROWD and any(
             (not watch.started and now - watch.registered_at < _EAGER_SECONDS)
             or self._near_usual_end(watch, now)
-            for watch in self._live()
+            for watch in live
         )
 
     def _near_usual_end(self, watch: _Watch, now: float) -> bool:
@@ -363,17 +372,15 @@ class WorkloadMonitor:
             return
         with self._changed:
             self._answered(now, full=full, pages=1 + len(found) // _PAGE)
-            by_id = {workload.id: workload for workload in found}
             for workload in found:
                 watch = self._watches.get(workload.id)
-                if watch is not None:
-                    self._apply(watch, workload, again=full)
-                dated = workload.phase_updated_at
-                if dated is not None and (self._cursor is None or dated > self._cursor):
-                    self._cursor = dated
+                if watch is not None and self._apply(watch, workload, again=full) and full:
+                    self._widen_overlap(workload)
+            self._move_cursor(found, now)
             if full:
+                ids = {workload.id for workload in found}
                 for watch in self._live():
-                    if watch.workload_id not in by_id and watch.missing == 0:
+                    if watch.workload_id not in ids and watch.missing == 0:
                         watch.missing = 1
             doubtful = self._most_doubtful(self._clock.time())
             self._news += 1
@@ -386,14 +393,30 @@ class WorkloadMonitor:
         if not live:
             return None
         if not full and self._cursor is not None:
-            return self._cursor - _OVERLAP
-        known = [
-            watch.workload.phase_updated_at
-            if watch.workload is not None and watch.workload.phase_updated_at is not None
-            else watch.since - _SKEW
-            for watch in live
-        ]
-        return min(known) - _OVERLAP
+            return self._cursor - self._overlap
+        return min(self._last_known(watch) for watch in live) - self._overlap
+
+    def _last_known(self, watch: _Watch) -> datetime:
+        if watch.workload is not None and watch.workload.phase_updated_at is not None:
+            return watch.workload.phase_updated_at
+        new = watch.fresh and self._clock.time() - watch.registered_at < self._pace.full
+        return watch.since if new else watch.since - _SKEW
+
+    def _move_cursor(self, found: Sequence[Workload], asked_at: float) -> None:
+        """The control plane's clock was at least here when it was asked: by what it said then, or
+        by what it said before and the time since."""
+        dates = [w.phase_updated_at for w in found if w.phase_updated_at is not None]
+        if self._cursor is not None:
+            dates.append(self._cursor + timedelta(seconds=asked_at - self._cursor_at))
+        self._cursor = max(dates, default=None)
+        self._cursor_at = asked_at
+
+    def _widen_overlap(self, changed: Workload) -> None:
+        dated = changed.phase_updated_at
+        if self._cursor is not None and dated is not None:
+            behind = self._cursor - dated
+            if behind > self._overlap:
+                self._overlap = min(behind + _OVERLAP, _SKEW)
 
     def _answered(self, now: float, *, full: bool, pages: int) -> None:
         if self._failures:
@@ -427,20 +450,19 @@ class WorkloadMonitor:
 
     def _most_doubtful(self, now: float) -> _Watch | None:
         """The workload to look at by itself, if the minute has room for it."""
-        cost = 2
-        room = self._bucket.tokens(now)
-        if not any(watch.started for watch in self._live()):
-            # Nothing runs whose end could be seen late: borrow from the next requests.
-            room += cost
-        if room < cost:
-            return None
         due = [
             watch
             for watch in self._live()
             if (pause := self._pause_between_looks(watch, now)) is not None
             and (watch.looked_at is None or now - watch.looked_at >= pause)
         ]
-        return min(due, key=lambda watch: watch.looked_at or 0.0, default=None)
+        watch = min(due, key=lambda watch: watch.looked_at or 0.0, default=None)
+        if watch is None:
+            return None
+        # Borrow from the next requests where the end of a step depends on the look, and where
+        # nothing runs whose end could be seen late.
+        borrows = watch.missing or not any(other.started for other in self._live())
+        return watch if borrows or self._bucket.tokens(now) >= 1.0 else None
 
     def _pause_between_looks(self, watch: _Watch, now: float) -> float | None:
         if watch.missing or watch.phase in phases.IN_TRANSIT or watch.phase == phases.UNKNOWN:
@@ -470,7 +492,8 @@ class WorkloadMonitor:
                     watch.version += 1
             else:
                 watch.missing = 0
-                self._apply(watch, workload, again=True)
+                if self._apply(watch, workload, again=True):
+                    self._widen_overlap(workload)
                 self._add_reasons(watch, reasons)
             self._news += 1
             self._changed.notify_all()
@@ -480,15 +503,20 @@ class WorkloadMonitor:
     def _live(self) -> Iterator[_Watch]:
         return (watch for watch in self._watches.values() if watch.live)
 
-    def _apply(self, watch: _Watch, workload: Workload, *, again: bool) -> None:
+    def _apply(self, watch: _Watch, workload: Workload, *, again: bool) -> bool:
+        """Take over what the control plane says; whether that is a known workload's new phase."""
         before, now = watch.workload, self._clock.time()
         watch.missing = 0
+        state = (workload.phase, _dated(workload))
         if before is not None:
-            older = _dated(workload) < _dated(before)
-            same = (workload.phase, _dated(workload)) == (before.phase, _dated(before))
-            if not watch.live or (older and not again) or same:
+            same = state == (before.phase, _dated(before))
+            # A state of the past: the list is behind. Its date alone would not tell, because
+            # creation and phases may be dated by different clocks.
+            past = state in watch.states and not again
+            if same or past or not watch.live:
                 self._add_reasons(watch, _short_reasons(workload))
-                return
+                return False
+        watch.states.add(state)
         # How long ago the phase began; unknown for what was submitted by this process just now.
         age = 0.0
         if before is None and not watch.fresh:
@@ -513,6 +541,7 @@ class WorkloadMonitor:
             watch.waiting_since = None
         watch.version += 1
         self._add_reasons(watch, _short_reasons(workload))
+        return before is not None
 
     def _add_reasons(self, watch: _Watch, reasons: Sequence[str]) -> None:
         for reason in reasons:

@@ -666,6 +666,14 @@ def test_inference_cannot_mount_s3() -> None:
         body_of("inference", settings)
 
 
+@pytest.mark.parametrize("field", ["allow_privilege_escalation", "host_ipc", "host_network"])
+def test_an_inference_refuses_security_that_it_cannot_express(field: str) -> None:
+    settings = RunAIStepOperatorSettings(security_context={field: False})
+    with pytest.raises(RunAIInvalidSettings, match=field):
+        body_of("inference", settings)
+    assert "security" in body_of("training", settings)["spec"]
+
+
 def test_workspace_body_has_no_parallelism() -> None:
     settings = RunAIStepOperatorSettings(parallelism=1, completions=1, backoff_limit=2)
     spec = body_of("workspace", settings)["spec"]
