@@ -196,7 +196,9 @@ def _verdict(need: Need, held: Holdings, path: ScopePath) -> Verdict:
         if grants:
             return Verdict(need, grants)
     elsewhere = tuple(g for g in held.grants if g.permission in need.accepted)
-    unknown = not held.unknown.isdisjoint(need.accepted)
+    unknown = not held.unknown.isdisjoint(need.accepted) or any(
+        path.may_cover(g.scope, need.reach) for g in elsewhere
+    )
     return Verdict(need, (), elsewhere, unknown)
 
 

@@ -34,8 +34,10 @@ class Answer:
     @property
     def known(self) -> bool:
         """Whether a no is sure."""
+        held, path = self.reading.held, self.reading.path
+        hidden = held.gaps or self.permission in held.unknown
         return bool(self.grants) or not (
-            self.reading.held.gaps or self.permission in self.reading.held.unknown
+            hidden or any(path.may_cover(g.scope) for g in self.elsewhere)
         )
 
     @property

@@ -101,11 +101,6 @@ class ScopePath:
     project: str = ""
     project_name: str = ""
 
-    @property
-    def known(self) -> bool:
-        """Whether the units above the project are known, so that every scope can be judged."""
-        return bool(self.cluster and self.departments and self.project)
-
     def covers(self, scope: Scope, reach: Reach = Reach.PROJECT) -> bool:
         """Whether a right held at ``scope`` counts for an operation of this ``reach``."""
         match reach:
@@ -118,6 +113,15 @@ class ScopePath:
                 return beneath or self._is_above(scope)
             case Reach.PROJECT:
                 return self._is_above(scope)
+
+    def may_cover(self, scope: Scope, reach: Reach = Reach.PROJECT) -> bool:
+        """Whether a right at ``scope`` may count, as long as parts of the path are unknown."""
+        if self.covers(scope, reach):
+            return True
+        if reach is Reach.CLUSTER and not self.cluster:
+            return True
+        unknown = {ScopeType.CLUSTER: not self.cluster, ScopeType.DEPARTMENT: not self.departments}
+        return reach is Reach.PROJECT and unknown.get(scope.type, False)
 
     def _is_above(self, scope: Scope) -> bool:
         match scope.type:

@@ -38,9 +38,6 @@ MAX_REQUESTS = 6
 """Requests of one check, token included. Page size 500 keeps every list to one page up to there."""
 
 SUBJECT_TYPES = ("service-account", "app", "user", "group")
-_MIDDLE = (ScopeType.CLUSTER, ScopeType.DEPARTMENT)
-"""Scopes that cannot be judged unless it is known where the project sits."""
-
 ROLES_READ = Permission("roles", "read")
 PROJECT_READ = Permission("project", "read")
 ACCESS_RULES_READ = Permission("access_rules", "read")
@@ -89,7 +86,6 @@ def read_own(
         held = holdings(rules, roles)
         seen = {g.permission for g in held.grants}
         if not held.gaps and seen == summary:
-            held = replace(held, unknown=frozenset(_undecided(held.grants, path)))
             return Reading(version, subject, path, held)
         spent += 2
     budget = None if max_requests is None else max(0, max_requests - spent)
@@ -249,15 +245,7 @@ def _from_summary(
             scopes = permitted(answer, permission.action)
             grants += [Grant(permission, located.get(scope, scope)) for scope in scopes]
     unknown = {p for p in wanted if p.resource_type not in asked}
-    unknown |= _undecided(grants, path)
     return Holdings(tuple(grants), tuple(rules), unknown=frozenset(unknown))
-
-
-def _undecided(grants: Iterable[Grant], path: ScopePath) -> set[Permission]:
-    """Rights held at units of which it is not known whether they are above the project."""
-    if path.known:
-        return set()
-    return {g.permission for g in grants if g.scope.type in _MIDDLE and not path.covers(g.scope)}
 
 
 def _told(
