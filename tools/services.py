@@ -99,7 +99,7 @@ def start_s3(folder: Path, port: int) -> Service:
     return service
 
 
-def start_zenml(folder: Path, port: int, password: str) -> Service:
+def start_zenml(folder: Path, port: int, password: str, *, access_log: bool = False) -> Service:
     """A ZenML server on SQLite, with user ``default`` and `password`."""
     home = folder / "zenml-server"
     home.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def start_zenml(folder: Path, port: int, password: str) -> Service:
     return start(
         "zenml",
         [sys.executable, "-m", "uvicorn", "zenml.zen_server.zen_server_api:app",
-         "--host", HOST, "--port", str(port), "--log-level", "warning"],
+         "--host", HOST, "--port", str(port), "--log-level", "info" if access_log else "error"],
         folder,
         f"http://{HOST}:{port}",
         "/health",
