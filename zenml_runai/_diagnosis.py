@@ -40,6 +40,7 @@ _CAUSES: Final[Sequence[tuple[type[RunAIWorkloadFailed], re.Pattern[str]]]] = (
     (RunAIQuotaExceeded, re.compile(r"over ?quota|OverLimit|exceed\w* (the )?quota", re.I)),
 )
 _IMAGE: Final = _CAUSES[1][1]
+_EXITED: Final = re.compile(r"exit code|exited", re.I)
 # An attempt that failed for good, or that failed before.
 _IMAGE_FOR_GOOD: Final = re.compile(r"InvalidImageName|ErrImageNeverPull", re.I)
 
@@ -80,7 +81,7 @@ def cause_of_death(
     Args:
         name: Name of the workload.
         phase: Its last phase.
-        sentences: What the control plane said, see `sentences`.
+        sentences: What the control plane said, newest events first, see `sentences`.
         started: Whether it ever ran.
     """
     if phase == phases.GONE:
@@ -92,6 +93,8 @@ def cause_of_death(
         for sentence in sentences:
             if pattern.search(sentence):
                 return kind(f"The workload {name} failed: {sentence.rstrip('.')}.")
+            if kind is RunAIWorkloadPreempted and _EXITED.search(sentence):
+                break  # it was preempted once, but that is not how it ended
     if phase == phases.STOPPED:
         return RunAIWorkloadStopped(f"The workload {name} was stopped in Run:ai.{said}")
     return RunAIWorkloadFailed(f"The workload {name} failed.{said}")
