@@ -198,7 +198,7 @@ class RunaiZenMLStack(pulumi.ComponentResource):
             f"{self._name}-rule",
             subject_id=account.subject_id,
             subject_type=account.subject_type,
-            role_id=role.role_id,
+            role_id=role.id,
             scope_type=project.scope_type,
             scope_id=project.scope_id,
             cluster_id=project.cluster_id,

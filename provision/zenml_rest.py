@@ -427,6 +427,8 @@ def _error_text(content: Any) -> tuple[str, str]:
         return "", "The server gave no reason"
     # Validation errors quote the rejected input, which may be a secret, and the server's code.
     message = re.sub(r"'input': .*", "", message, flags=re.DOTALL).split("\n\n  File ")[0]
+    message = re.sub(r"\[type=.*?, input_value=.*?, input_type=\w+\]", "", message, flags=re.DOTALL)
+    message = re.sub(r"For further information visit \S+", "", message)
     return kind, " ".join(message.strip(" \"'\n,{").split()).rstrip(".")
 
 

@@ -29,6 +29,8 @@ class AccessRuleProvider(Provider):
     natural_key = ("subject_id", "subject_type", "role_id", "scope_type", "scope_id")
 
     def validate(self, inputs: Properties, problems: Problems) -> None:
+        if isinstance(inputs.get("role_id"), int):
+            inputs["role_id"] = str(inputs["role_id"])
         with problems.catch("scope_type"):
             check_scope(inputs["scope_type"], inputs["allow_broader_scope"])
 
@@ -62,7 +64,7 @@ class AccessRuleProvider(Provider):
     def _find(self, props: Properties) -> AccessRule | None:
         return self.session.runai.access_rules.find(
             props["subject_id"],
-            props["role_id"],
+            int(props["role_id"]),
             props["scope_type"],
             props["scope_id"],
             subject_type=props["subject_type"],
@@ -74,7 +76,7 @@ class AccessRuleProvider(Provider):
             return rules.create(
                 props["subject_id"],
                 props["subject_type"],
-                props["role_id"],
+                int(props["role_id"]),
                 props["scope_type"],
                 props["scope_id"],
                 cluster_id=props.get("cluster_id"),

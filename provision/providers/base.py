@@ -35,6 +35,9 @@ from runai_perms import PermissionToolError
 
 Properties = dict[str, Any]
 
+#: Stands in the state for a value that someone else has put in place of ours.
+CHANGED = "(changed outside Pulumi)"
+
 #: What may go wrong outside this package; the messages of all of them are fit to be shown.
 EXPECTED = (RunaiError, ZenMLError, PermissionToolError)
 

@@ -13,7 +13,7 @@ from provision.providers._ownership import (
     nothing_to_adopt,
     owner_in_description,
 )
-from provision.providers.base import Input, Problems, Properties, Provider, say
+from provision.providers.base import CHANGED, Input, Problems, Properties, Provider, say
 from runai_api import AmbiguousOutcome, Conflict, NotFound
 from runai_perms import UnknownName, load_catalogue, smallest_cover
 
@@ -76,10 +76,9 @@ class CustomRoleProvider(Provider):
         "enabled": Input(True),
         "owner": Input("", on_change="nothing"),
         "adopt": Input("never", on_change="nothing"),
+        # As maps, not lists, so that a preview shows what is gained and lost by name.
         "needed": Input(on_change="nothing"),
-        "permission_set_ids": Input(resolved=True),
-        "permission_sets": Input(resolved=True, on_change="nothing"),
-        "permissions": Input(resolved=True, on_change="nothing"),
+        "permission_sets": Input(resolved=True),
         "excess": Input(resolved=True, on_change="nothing"),
     }
     natural_key = ("name",)
@@ -94,9 +93,10 @@ class CustomRoleProvider(Provider):
                     problems.add(str(error), key)
         if not problems:
             # Part of the inputs, so that a new catalogue leads to a new choice of permission sets.
-            inputs["needed"] = sorted(
-                {str(n.permission) for n in _needs(inputs["profiles"], inputs["features"])}
-            )
+            inputs["needed"] = {
+                str(need.permission): ", ".join(need.features)
+                for need in _needs(inputs["profiles"], inputs["features"])
+            }
         with problems.catch("adopt"):
             check_adopt(inputs["adopt"])
 
@@ -117,10 +117,15 @@ class CustomRoleProvider(Provider):
                 "that need it, or use the predefined role."
             )
             return
-        inputs["permission_set_ids"] = sorted(found.id for found in cover.permission_sets)
-        inputs["permission_sets"] = sorted(found.name for found in cover.permission_sets)
-        inputs["permissions"] = sorted(map(str, cover.permissions))
-        inputs["excess"] = sorted(map(str, cover.excess))
+        inputs["permission_sets"] = {found.name: found.id for found in cover.permission_sets}
+        inputs["excess"] = {
+            str(permission): ", ".join(
+                found.name
+                for found in cover.permission_sets
+                if str(permission) in {name for held in found.permissions for name in held.names}
+            )
+            for permission in cover.excess
+        }
 
     def make(self, props: Properties) -> tuple[str, Properties]:
         roles = self.session.runai.roles
@@ -153,11 +158,12 @@ class CustomRoleProvider(Provider):
         if role.deleted_at:
             return None
         live: Properties = {"name": role.name, "enabled": role.enabled is not False}
-        ids = sorted(found.id for found in role.permission_sets)
-        if ids != props["permission_set_ids"]:
-            # As an input that differs, so that the next preview shows it and `up` puts it right.
-            live["permission_set_ids"] = ids
-            live["features"] = [*props["features"], "(changed outside Pulumi)"]
+        names = {id: name for name, id in props["permission_sets"].items()}
+        held = {names.get(s.id) or s.name or s.id: s.id for s in role.permission_sets}
+        if held != props["permission_sets"]:
+            live["permission_sets"] = held
+            # An input that differs makes the next check choose permission sets anew.
+            live["features"] = [*props["features"], CHANGED]
         return live
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
@@ -165,7 +171,7 @@ class CustomRoleProvider(Provider):
             int(id),
             name=news["name"],
             description=describe(news["owner"], news["description"]),
-            permission_set_ids=news["permission_set_ids"],
+            permission_set_ids=sorted(news["permission_sets"].values()),
             enabled=news["enabled"],
         )
         return {"role_name": role.name}
@@ -182,7 +188,7 @@ class CustomRoleProvider(Provider):
         return self.session.runai.roles.create(
             props["name"],
             describe(props["owner"], props["description"]),
-            props["permission_set_ids"],
+            sorted(props["permission_sets"].values()),
             enabled=props["enabled"],
         )
 

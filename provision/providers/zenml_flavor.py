@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from provision._flavors import shipped_flavor
 from provision.errors import NotOurs
-from provision.providers.base import Input, Problems, Properties, Provider, say
+from provision.providers.base import CHANGED, Input, Problems, Properties, Provider, say
 from provision.zenml_errors import (
     ZenMLAmbiguousOutcome,
     ZenMLExists,
@@ -67,7 +67,7 @@ class ZenMLFlavorProvider(Provider):
         wanted = shipped_flavor(props["type"])
         live: dict[str, Any] = {"source": str(record.body.get("source", ""))}
         if record.metadata.get("config_schema") != wanted.body["config_schema"]:
-            live["digest"] = "(changed outside Pulumi)"
+            live["digest"] = CHANGED
         return live
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:

@@ -7,10 +7,8 @@ from typing import Any, ClassVar
 
 from provision import _constants as constants
 from provision.providers._ownership import adopted, check_adopt, nothing_to_adopt
-from provision.providers.base import Input, Problems, Properties, Provider
+from provision.providers.base import CHANGED, Input, Problems, Properties, Provider
 from provision.zenml_errors import ZenMLAmbiguousOutcome, ZenMLExists, ZenMLNotFound
-
-CHANGED = "(changed outside Pulumi)"
 
 
 class ZenMLSecretProvider(Provider):

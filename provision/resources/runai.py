@@ -154,12 +154,12 @@ class CustomRole(ProvisionResource, module="runai", name="CustomRole"):
 
     role_id: Output[int]
     role_name: Output[str]
-    permission_sets: Output[Sequence[str]]
-    """Names of the permission sets that were chosen."""
-    permissions: Output[Sequence[str]]
-    """All that the role grants, as ``<resourceType>:<action>``."""
-    excess: Output[Sequence[str]]
-    """What no choice of permission sets can avoid granting beyond the needs."""
+    needed: Output[Mapping[str, str]]
+    """Permissions as ``<resourceType>:<action>``, each with the features that need it."""
+    permission_sets: Output[Mapping[str, str]]
+    """Name and id of the permission sets that were chosen."""
+    excess: Output[Mapping[str, str]]
+    """Permissions that no choice of sets can avoid granting, each with the set that brings it."""
     adopted: Output[bool]
 
     def __init__(
@@ -190,7 +190,7 @@ class CustomRole(ProvisionResource, module="runai", name="CustomRole"):
             "owner": str(owner),
             "adopt": adopt,
         }
-        outputs = ("role_id", "role_name", "permission_sets", "permissions", "excess", "adopted")
+        outputs = ("role_id", "role_name", "needed", "permission_sets", "excess", "adopted")
         super().__init__(CustomRoleProvider(), resource_name, inputs, outputs, opts)
 
 
@@ -206,7 +206,7 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
         *,
         subject_id: Input[str],
         subject_type: Input[str],
-        role_id: Input[int],
+        role_id: Input[int] | Input[str],
         scope_id: Input[str],
         scope_type: Input[str] = "project",
         cluster_id: Input[str] | None = None,
@@ -216,6 +216,7 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
         """Args:
         subject_id: For service accounts and applications their client id.
         subject_type: service-account, app, user or group.
+        role_id: The id of a role resource stays known in the preview of its update.
         scope_type: ``project``; anything wider only with `allow_broader_scope`.
         scope_id: Id of the project (department, cluster, tenant), as text.
         """
