@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from zenml.logger import get_logger
@@ -14,6 +14,8 @@ from zenml.logger import get_logger
 from zenml_runai.workload_spec import Container, SecretKey, Target
 
 if TYPE_CHECKING:
+    from zenml.stack import Stack
+
     from zenml_runai._session import Session
     from zenml_runai.flavors._connection import RunAIConnectionConfig
 
@@ -88,3 +90,18 @@ def package_requirement() -> str:
         return f"{_DISTRIBUTION}=={version(_DISTRIBUTION)}"
     except PackageNotFoundError:
         return _DISTRIBUTION
+
+
+def validate_remote_components(stack: Stack) -> tuple[bool, str]:
+    """Whether a cluster can reach what the stack needs, and if not, what to change."""
+    components: list[tuple[str, Any]] = [
+        ("artifact store", stack.artifact_store),
+        ("container registry", stack.container_registry),
+    ]
+    for kind, component in components:
+        if component is not None and component.config.is_local:
+            return False, (
+                f"The {kind} `{component.name}` of the stack is local, but steps on Run:ai run in"
+                f" a cluster that cannot reach it. Use a remote {kind} in the stack."
+            )
+    return True, ""

@@ -42,6 +42,23 @@ class RunAIStepEntrypoint(AppFolderMixin, StepOperatorEntrypointConfiguration):
     success, so that the cluster does not start it once more.
     """
 
+    @classmethod
+    def for_step_run(
+        cls, snapshot: "PipelineSnapshotResponse", step_run: "StepRunResponse"
+    ) -> "RunAIStepEntrypoint":
+        """An entrypoint for a step run of a pipeline whose code is at hand already."""
+        arguments = cls.get_entrypoint_arguments(
+            snapshot_id=snapshot.id, step_name=step_run.name, step_run_id=str(step_run.id)
+        )
+        entrypoint = cls(arguments)
+        entrypoint._snapshot = snapshot
+        entrypoint._step_run = step_run
+        return entrypoint
+
+    def run_here(self) -> None:
+        """Run the step in this process, without preparing code or reporting early errors."""
+        self._run_step(step=self.step, snapshot=self.snapshot)
+
     @property
     def step_run(self) -> "StepRunResponse":
         """The step run; ZenML hears that it runs, unless it is over."""

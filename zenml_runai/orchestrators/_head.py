@@ -21,6 +21,7 @@ from zenml.models import PipelineRunResponse, PipelineSnapshotResponse, StepRunR
 from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
 from zenml.utils.time_utils import to_utc_timezone, utc_now
 
+from zenml_runai._metadata import GPU_SECONDS, text
 from zenml_runai.errors import RunAIWorkloadFailed
 from zenml_runai.orchestrators._constants import (
     INTERRUPT_CHECK_SECONDS,
@@ -49,6 +50,7 @@ class Head:
         run: The pipeline run.
         step_runs: Its step runs in ZenML.
         launcher: The way to run a given step.
+        component_id: The orchestrator, under which metadata of the run is attached.
         max_parallelism: Steps at the same time at most.
         executor: Where steps are started; a pool of threads by default.
         interrupt_interval: Seconds between two looks at the run's status.
@@ -61,6 +63,7 @@ class Head:
         step_runs: StepRuns,
         launcher: Callable[[Step], Launcher],
         *,
+        component_id: UUID,
         max_parallelism: int | None = None,
         executor: Executor | None = None,
         interrupt_interval: float = INTERRUPT_CHECK_SECONDS,
@@ -70,6 +73,8 @@ class Head:
         self._run = run
         self._step_runs = step_runs
         self._launcher = launcher
+        self._component_id = component_id
+        self._gpu_seconds = 0.0
         self._max_parallelism = max_parallelism
         self._executor = executor
         self._interrupt_interval = interrupt_interval
@@ -81,6 +86,7 @@ class Head:
     def run(self) -> ExecutionStatus:
         """Run what is left of the pipeline; returns the final status of the run."""
         known = self._step_runs.load()
+        self._gpu_seconds = sum(_gpu_seconds(step_run.run_metadata) for step_run in known.values())
         states = {name: state for name in known if (state := self._final_state(known[name]))}
         resumed = [name for name, step_run in known.items() if self._is_open(step_run)]
         if resumed:
@@ -247,6 +253,8 @@ class Head:
         step_run: StepRunResponse,
         metadata: Mapping[str, MetadataType],
     ) -> None:
+        with self._lock:
+            self._gpu_seconds += _gpu_seconds(metadata)
         self._step_runs.describe(step_run.id, launcher.component_id, metadata)
         try:
             launcher.clean_up(step_run)
@@ -259,6 +267,9 @@ class Head:
             step_run = self._step_runs.latest(name)
             if step_run is not None and not step_run.status.is_finished:
                 self.stop(name)
+        self._step_runs.describe_run(
+            self._run.id, self._component_id, {GPU_SECONDS: round(self._gpu_seconds, 1)}
+        )
         run = patiently(lambda: Client().get_pipeline_run(self._run.id, hydrate=False))
         if run.status.is_finished:
             return run.status
@@ -272,6 +283,10 @@ class Head:
             status = ExecutionStatus.STOPPED
         run = patiently(lambda: publish_pipeline_run_status_update(self._run.id, status))
         return run.status
+
+
+def _gpu_seconds(metadata: Mapping[str, MetadataType]) -> float:
+    return float(text(metadata, GPU_SECONDS) or 0.0)
 
 
 def _silent(name: str) -> RunAIWorkloadFailed:

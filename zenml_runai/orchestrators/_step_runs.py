@@ -3,7 +3,7 @@
 import contextlib
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from zenml.client import Client
@@ -140,15 +140,24 @@ class StepRuns:
     def describe(
         step_run_id: UUID, component_id: UUID, metadata: Mapping[str, MetadataType]
     ) -> None:
-        """Attach metadata; what cannot be attached is said in the log and costs nothing else."""
-        if not metadata:
-            return
-        try:
-            publish_utils.publish_step_run_metadata(
-                step_run_id=step_run_id, step_run_metadata={component_id: dict(metadata)}
+        """Attach metadata to a step run; that it cannot be attached costs nothing else."""
+        if metadata:
+            _tolerantly(
+                lambda: publish_utils.publish_step_run_metadata(
+                    step_run_id, {component_id: dict(metadata)}
+                )
             )
-        except Exception as error:
-            logger.warning("Cannot attach metadata to step run %s: %s", step_run_id, error)
+
+    @staticmethod
+    def describe_run(
+        run_id: UUID, component_id: UUID, metadata: Mapping[str, MetadataType]
+    ) -> None:
+        """Attach metadata to the run, as `describe` does."""
+        _tolerantly(
+            lambda: publish_utils.publish_pipeline_run_metadata(
+                run_id, {component_id: dict(metadata)}
+            )
+        )
 
     def _create(self, name: str) -> StepRunResponse:
         request = self._factory.create_request(name)
@@ -204,3 +213,10 @@ class StepRuns:
         with self._lock:
             self._latest[step_run.name] = step_run
         self._factory.record_step_run(step_run)
+
+
+def _tolerantly(call: Callable[[], None]) -> None:
+    try:
+        call()
+    except Exception as error:
+        logger.warning("Metadata cannot be attached: %s", error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from zenml.config.build_configuration import BuildConfiguration
 from zenml.enums import ExecutionStatus, StackComponentType
@@ -19,6 +19,7 @@ from zenml_runai._container import (
     labels,
     make_container,
     package_requirement,
+    validate_remote_components,
 )
 from zenml_runai.entrypoints.environment import WORKLOAD_TYPE
 from zenml_runai.errors import RunAIInvalidSettings
@@ -28,7 +29,6 @@ from zenml_runai.workload_spec import WorkloadKind, workload_body, workload_name
 if TYPE_CHECKING:
     from zenml.config.step_run_info import StepRunInfo
     from zenml.models import PipelineSnapshotBase, StepRunResponse
-    from zenml.stack import Stack
     from zenml.step_operators.step_operator_entrypoint_configuration import (
         StepOperatorEntrypointConfiguration,
     )
@@ -77,7 +77,7 @@ class RunAIStepOperator(BaseStepOperator):
                 StackComponentType.CONTAINER_REGISTRY,
                 StackComponentType.IMAGE_BUILDER,
             },
-            custom_validation_function=_validate_remote_components,
+            custom_validation_function=validate_remote_components,
         )
 
     def get_docker_builds(self, snapshot: PipelineSnapshotBase) -> list[BuildConfiguration]:
@@ -251,17 +251,3 @@ def _check_several_pods(settings: RunAIStepOperatorSettings, info: StepRunInfo) 
             " outputs. Set safe_in_several_pods=True if this is meant.",
             step,
         )
-
-
-def _validate_remote_components(stack: Stack) -> tuple[bool, str]:
-    components: list[tuple[str, Any]] = [
-        ("artifact store", stack.artifact_store),
-        ("container registry", stack.container_registry),
-    ]
-    for kind, component in components:
-        if component is not None and component.config.is_local:
-            return False, (
-                f"The {kind} `{component.name}` of the stack is local, but steps on Run:ai run in"
-                f" a cluster that cannot reach it. Use a remote {kind} in the stack."
-            )
-    return True, ""

@@ -1,0 +1,195 @@
+"""Runs seen from outside: their status, their stop, and what a dead head leaves behind."""
+
+import time
+from collections.abc import Iterator
+
+from zenml.client import Client
+from zenml.constants import PAGE_SIZE_MAXIMUM
+from zenml.enums import ExecutionStatus
+from zenml.exceptions import IllegalOperationError, RunStoppedException
+from zenml.logger import get_logger
+from zenml.models import PipelineRunResponse, StepRunResponse
+from zenml.orchestrators.publish_utils import (
+    publish_pipeline_run_status_update,
+    publish_stopped_step_run,
+)
+from zenml.stack import Stack
+from zenml.utils.pagination_utils import depaginate
+
+from runai_api import RunaiError, Workload
+from zenml_runai import phases
+from zenml_runai.errors import RunAIControlPlaneError, RunAIWorkloadFailed
+from zenml_runai.orchestrators._constants import HEAD_POLL_SECONDS, HEAD_STOP_SECONDS
+from zenml_runai.orchestrators._heads import find_head
+from zenml_runai.orchestrators._patience import patiently
+from zenml_runai.orchestrators._step_workloads import Component, watch_step
+from zenml_runai.workload_spec import WorkloadKind
+
+logger = get_logger(__name__)
+
+#: The run has ended, or waits for somebody with no head at all.
+_HEADLESS = frozenset({ExecutionStatus.PAUSED})
+
+
+def refreshed_status(component: Component, run: PipelineRunResponse) -> ExecutionStatus | None:
+    """The status of a run, by the state of its head.
+
+    A run whose head has died is failed (or stopped, if that was asked for), and what the head has
+    left behind is ended.
+    """
+    run = Client().get_pipeline_run(run.id)
+    if run.status.is_finished or run.status in _HEADLESS:
+        return run.status
+    if _is_alive(find_head(component, run)):
+        return run.status
+    # It may have ended in good order just now.
+    run = Client().get_pipeline_run(run.id)
+    if run.status.is_finished or run.status in _HEADLESS:
+        return run.status
+    if run.status is ExecutionStatus.STOPPING:
+        return end_run(component, run, ExecutionStatus.STOPPED)
+    return end_run(component, run, ExecutionStatus.FAILED, "The head workload of the run has died.")
+
+
+def stop_run(component: Component, run: PipelineRunResponse, *, graceful: bool) -> None:
+    """Stop a run whose status is STOPPING already.
+
+    Graceful: the head starts nothing more and waits for the steps that run; it ends the run. A run
+    without a living head, or a dynamic one, is stopped at once.
+    """
+    run = Client().get_pipeline_run(run.id)
+    head = find_head(component, run)
+    if graceful and _is_alive(head):
+        if run.snapshot is None or not run.snapshot.is_dynamic:
+            logger.info("The head of run `%s` lets running steps end.", run.name)
+            return
+        logger.warning("A dynamic pipeline cannot be drained; run `%s` is stopped now.", run.name)
+    if head is not None and _is_alive(head):
+        _stop_head(component, head)
+    end_run(component, run, ExecutionStatus.STOPPED)
+
+
+def end_run(
+    component: Component,
+    run: PipelineRunResponse,
+    status: ExecutionStatus,
+    reason: str | None = None,
+) -> ExecutionStatus:
+    """End a run that has no head: its workloads, its step runs, and itself."""
+    if status is ExecutionStatus.FAILED:
+        # First, since the server makes a run without open steps STOPPED, and that is final.
+        _publish(run, status, reason)
+    for step_run in _open_step_runs(run):
+        _end_step(component, step_run)
+    _publish(run, status, reason)
+    return Client().get_pipeline_run(run.id, hydrate=False).status
+
+
+def wait_for_run(component: Component, run: PipelineRunResponse, head_id: str) -> None:
+    """Wait for the end of a run, whoever ends it.
+
+    Raises:
+        RunStoppedException: The run was stopped.
+        RunAIWorkloadFailed: It failed; says which steps, and why.
+    """
+    seen = -1
+    while True:
+        current = patiently(lambda: Client().get_pipeline_run(run.id, hydrate=False))
+        if current.status.is_finished:
+            break
+        sighting = component.session.monitor.wait(head_id, seen, HEAD_POLL_SECONDS)
+        seen = sighting.version
+        if not sighting.ended:
+            continue
+        if current.status in _HEADLESS:
+            logger.info("Run `%s` is paused; resume it to go on.", run.name)
+            break
+        try:
+            refreshed_status(component, run)
+        except (RunaiError, RunAIControlPlaneError) as error:
+            logger.warning("The state of run `%s` is not known: %s", run.name, error)
+    component.session.forget(head_id)
+    if current.status is ExecutionStatus.STOPPED:
+        raise RunStoppedException(f"Run `{run.name}` was stopped.")
+    if current.status.is_failed:
+        raise RunAIWorkloadFailed(_what_failed(run), "")
+
+
+def _is_alive(head: Workload | None) -> bool:
+    return head is not None and head.phase not in phases.ENDED
+
+
+def _stop_head(component: Component, head: Workload) -> None:
+    """Stop the head first, so that it starts nothing while its steps are being stopped."""
+    control_plane = component.session.control_plane
+    control_plane.stop(WorkloadKind.TRAINING, head.id)
+    deadline = time.monotonic() + HEAD_STOP_SECONDS
+    while _is_alive(control_plane.get(head.id)):
+        if time.monotonic() >= deadline:
+            logger.warning("The head workload `%s` takes long to stop; going on.", head.name)
+            return
+        time.sleep(HEAD_POLL_SECONDS / 4)
+
+
+def _end_step(component: Component, step_run: StepRunResponse) -> None:
+    try:
+        if step_run.config.step_operator:
+            _cancel_on_operator(step_run)
+        elif (watch := watch_step(component, step_run)) is not None:
+            watch.cancel()
+            watch.session.forget(watch.workload_id)
+    except Exception as error:
+        logger.warning("The workload of step `%s` cannot be stopped: %s", step_run.name, error)
+    try:
+        publish_stopped_step_run(step_run.id)
+    except IllegalOperationError as error:
+        logger.debug("Step `%s` has ended by itself: %s", step_run.name, error)
+
+
+def _cancel_on_operator(step_run: StepRunResponse) -> None:
+    stack = Client().get_pipeline_run(step_run.pipeline_run_id).stack
+    if stack is None:
+        return
+    operators = Stack.from_model(stack).step_operators
+    name = step_run.config.step_operator
+    operator = (
+        operators.get(name) if isinstance(name, str) else next(iter(operators.values()), None)
+    )
+    if operator is not None:
+        operator.cancel(step_run)
+
+
+def _open_step_runs(run: PipelineRunResponse) -> Iterator[StepRunResponse]:
+    step_runs = depaginate(
+        Client().list_run_steps,
+        pipeline_run_id=run.id,
+        project=run.project_id,
+        exclude_retried=True,
+        hydrate=True,
+        size=PAGE_SIZE_MAXIMUM,
+    )
+    return (step_run for step_run in step_runs if not step_run.status.is_finished)
+
+
+def _publish(run: PipelineRunResponse, status: ExecutionStatus, reason: str | None) -> None:
+    try:
+        publish_pipeline_run_status_update(run.id, status, status_reason=reason)
+    except IllegalOperationError as error:
+        logger.debug("Run `%s` has ended by itself: %s", run.name, error)
+
+
+def _what_failed(run: PipelineRunResponse) -> str:
+    failed = Client().list_run_steps(
+        pipeline_run_id=run.id,
+        project=run.project_id,
+        status=ExecutionStatus.FAILED.value,
+        exclude_retried=True,
+        hydrate=True,
+    )
+    causes = []
+    for step_run in failed.items:
+        info = step_run.exception_info
+        because = f": {info.traceback.strip().splitlines()[-1]}" if info and info.traceback else ""
+        causes.append(f"step `{step_run.name}` failed{because}")
+    what = "; ".join(causes) or "its head workload died"
+    return f"Run `{run.name}` failed: {what}."
