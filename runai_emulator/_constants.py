@@ -18,6 +18,9 @@ DEFAULT_ASYNC_DELAY = 0.3
 #: Doc examples of token lifetimes show 3600 and 86400 seconds.
 DEFAULT_TOKEN_LIFETIME = 86400
 
+#: What a simulated workload does when it carries no script of its own.
+DEFAULT_SCRIPT = "Running=1,Completed"
+
 TENANT_ID = 1
 TENANT_NAME = "local-tenant"
 SYSTEM_AUTHOR = "Run:ai"

@@ -13,6 +13,7 @@ from starlette.routing import compile_path
 
 from . import routes
 from ._constants import MAX_BODY_BYTES
+from .cluster.engine import ClusterSettings
 from .emulator import Emulator, Settings
 from .endpoints import Endpoint, endpoint_table
 from .faults import Connection, Faults, misbehave
@@ -105,6 +106,7 @@ class EmulatorApp:
     ) -> tuple[int, list, bytes]:
         """Process one API request; always an answer, never an exception."""
         with self.emulator.lock:
+            self.emulator.cluster.settle()
             status, headers, content = self._process(call, authorization)
             self.emulator.store.commit()
             self.log_only(call, status, fault)
@@ -203,6 +205,7 @@ def create_app(
     async_delay: float | None = None,
     token_lifetime: float | None = None,
     hide_forbidden: bool = False,
+    cluster: ClusterSettings | None = None,
 ) -> EmulatorApp:
     """An emulated control plane as an ASGI application; arguments as in `Settings`.
 
@@ -216,6 +219,7 @@ def create_app(
         "admin_secret": admin_secret,
         "async_delay": async_delay,
         "token_lifetime": token_lifetime,
+        "cluster": cluster,
     }
     settings = Settings(
         **{name: value for name, value in given.items() if value is not None},

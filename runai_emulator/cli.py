@@ -13,6 +13,7 @@ from ._constants import (
     DEFAULT_ASYNC_DELAY,
     DEFAULT_HOST,
     DEFAULT_PORT,
+    DEFAULT_SCRIPT,
     DEFAULT_TOKEN_LIFETIME,
     DEFAULT_VERSION,
     VERSIONS,
@@ -87,6 +88,30 @@ def main() -> None:
     is_flag=True,
     help="Answer 404 instead of 403 for existing objects out of reach.",
 )
+@click.option(
+    "--executor",
+    type=click.Choice(["simulate", "process"]),
+    help="How workloads run: by script, or as local processes of their command and args. "
+    "Processes run with your rights.  [default: process on loopback, else simulate]",
+)
+@click.option(
+    "--script",
+    default=DEFAULT_SCRIPT,
+    show_default=True,
+    help="What a simulated workload does, e.g. Pending=2,Running=10,Failed:OOMKilled.",
+)
+@click.option(
+    "--allow-env",
+    multiple=True,
+    metavar="NAME",
+    help="Variable of this environment that processes inherit; may be repeated. They get PATH, "
+    "HOME and nothing else by themselves.",
+)
+@click.option(
+    "--work-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for homes and logs of processes.  [default: temporary, removed at the end]",
+)
 @click.option("--log-level", default="warning", show_default=True, help="Level of server logs.")
 def serve(
     host: str,
@@ -98,6 +123,10 @@ def serve(
     async_delay: float,
     token_lifetime: float,
     hide_forbidden: bool,
+    executor: str | None,
+    script: str,
+    allow_env: tuple[str, ...],
+    work_dir: Path | None,
     log_level: str,
 ) -> None:
     """Serve the control plane until interrupted.
@@ -105,12 +134,16 @@ def serve(
     The first line on stdout says when it is ready and where.
     """
     from .app import create_app
+    from .cluster.engine import ClusterSettings
     from .server import serve as run
 
+    if executor is None:
+        executor = "process" if is_loopback(host) else "simulate"
     if not is_loopback(host):
         click.echo(
             f"Warning: {host} is not a loopback address. The admin routes need no token, and "
-            "whoever reaches this port controls the emulator.",
+            "whoever reaches this port controls the emulator"
+            + (" and runs commands on this machine." if executor == "process" else "."),
             err=True,
         )
     try:
@@ -122,6 +155,7 @@ def serve(
             async_delay=async_delay,
             token_lifetime=token_lifetime,
             hide_forbidden=hide_forbidden,
+            cluster=ClusterSettings(executor, script, allow_env, work_dir),
         )
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ._constants import (
@@ -27,6 +27,8 @@ from ._constants import (
 )
 from .access import Access
 from .clock import Clock
+from .cluster.engine import Cluster, ClusterSettings
+from .cluster.interventions import restore
 from .predefined import predefined_roles
 from .store import Row, Store
 from .tokens import Tokens, hash_secret
@@ -34,6 +36,12 @@ from .tokens import Tokens, hash_secret
 #: Seeded units look as if they had been made a day ago, so they are Ready at once.
 _SEED_AGE_SECONDS = 86_400.0
 _SYSTEM_ADMINISTRATOR = 1
+#: Seeded nodes: pool, GPUs, memory of each GPU and of the node in MiB.
+_NODES = {
+    "default-0": ("default", 4, 16_384, 524_288.0),
+    "default-1": ("default", 4, 16_384, 524_288.0),
+    "a100-0": ("a100", 8, 81_920, 1_048_576.0),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,7 @@ class Settings:
     token_lifetime: seconds.
     hide_forbidden: answer 404 instead of 403 for an existing object out of reach; which of the
         two the real control plane gives is not documented.
+    cluster: how workloads are run.
     """
 
     version: str = DEFAULT_VERSION
@@ -55,6 +64,7 @@ class Settings:
     async_delay: float = DEFAULT_ASYNC_DELAY
     token_lifetime: float = DEFAULT_TOKEN_LIFETIME
     hide_forbidden: bool = False
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
 
     def __post_init__(self) -> None:
         if self.version not in VERSIONS:
@@ -85,6 +95,9 @@ class Emulator:
                 f"The state file was written by an emulator of version {kept}; "
                 f"start it with --version {kept} or use another file."
             )
+        self.cluster = Cluster(self, settings.cluster)
+        with self.lock:
+            restore(self.cluster)
 
     @property
     def has_service_accounts(self) -> bool:
@@ -96,15 +109,20 @@ class Emulator:
 
     def reset(self) -> None:
         """Back to the seeds; the clock, tokens and the request log start afresh too."""
+        self.cluster.close()
         self.store.clear()
         self.clock.offset = 0.0
         self.tokens = Tokens(self.store, self.settings.token_lifetime)
         self.requests.clear()
         self.request_count = 0
         self._seed()
+        self.cluster = Cluster(self, self.settings.cluster)
 
     def close(self) -> None:
-        self.store.close()
+        """End every process and close the state file."""
+        with self.lock:
+            self.cluster.close()
+            self.store.close()
 
     # -- seeds ---------------------------------------------------------------------------------
 
@@ -139,6 +157,17 @@ class Emulator:
                     SYSTEM_AUTHOR,
                     then,
                 )
+            )
+        for name, (pool, gpus, gpu_memory, memory) in _NODES.items():
+            self.store.nodes.put(
+                {
+                    "id": name,
+                    "nodePool": pool,
+                    "gpus": gpus,
+                    "gpuMemoryMib": gpu_memory,
+                    "cpu": 128_000.0,
+                    "memoryMib": memory,
+                }
             )
         self.store.departments.put(
             new_unit(

@@ -140,8 +140,16 @@ class Store:
         self.values[name] = value
         self.save("values", name, value)
 
+    @property
+    def persistent(self) -> bool:
+        return self._database is not None
+
     def save(self, kind: str, key: str, body: Any) -> None:
         self.generation += 1
+        self.write(kind, key, body)
+
+    def write(self, kind: str, key: str, body: Any) -> None:
+        """Save without making caches of rights stale."""
         if self._database is not None:
             self._database.execute(
                 "INSERT INTO rows (kind, id, body) VALUES (?, ?, ?) "

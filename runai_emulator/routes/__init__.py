@@ -11,11 +11,15 @@ def load() -> None:
         accounts,
         clusters,
         credentials,
+        data_sources,
         node_pools,
         org_units,
         permissions,
         roles,
+        templates,
         tokens,
+        workload_views,
+        workloads,
     )
 
 

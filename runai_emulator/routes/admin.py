@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable
 from typing import Any
 
+from runai_emulator.cluster.interventions import ACCIDENTS, provoke
+from runai_emulator.cluster.script import parse
+from runai_emulator.cluster.workload import Workload
 from runai_emulator.emulator import Emulator
 from runai_emulator.faults import Faults, parse_rule, wait_holding
+from runai_emulator.tokens import hash_secret
 from runai_emulator.wire import Answer, ApiError, Body, Call, bad_request
 
 #: Index of the segment that may vary in an admin path: /_emulator/faults/<id>/release.
 _VARIABLE = 3
 _JSON = [(b"content-type", b"application/json")]
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
 class Admin:
@@ -34,6 +40,12 @@ class Admin:
             ("GET", "/_emulator/faults/{}"): self._fault,
             ("DELETE", "/_emulator/faults/{}"): self._remove_fault,
             ("POST", "/_emulator/faults/{}/release"): self._release,
+            ("GET", "/_emulator/workloads/{}/logs"): self._logs,
+            ("POST", "/_emulator/workloads/{}/provoke"): self._provoke,
+            ("PUT", "/_emulator/workloads/{}/script"): self._script,
+            ("GET", "/_emulator/nodes"): self._nodes,
+            ("PUT", "/_emulator/nodes"): self._replace_nodes,
+            ("POST", "/_emulator/users"): self._add_user,
         }
 
     async def handle(self, call: Call) -> tuple[int, list, bytes]:
@@ -41,11 +53,14 @@ class Admin:
             handler = self._find(call)
             await self._wait(call)
             with self.emulator.lock:
+                self.emulator.cluster.settle()
                 status, body = handler(call)
                 self.emulator.store.commit()
         except ApiError as error:
             status, body = error.status, error.body()
-        return status, _JSON, json.dumps(body).encode() if body is not None else b""
+        if isinstance(body, str):
+            return status, _TEXT, body.encode()
+        return status, _JSON, json.dumps(body).encode()
 
     def _find(self, call: Call) -> Callable[[Call], Answer]:
         """The handler; the one variable segment of a path, if any, becomes the parameter `id`."""
@@ -95,7 +110,9 @@ class Admin:
         seconds: Any = call.object().number("advance")
         if seconds < 0:
             raise bad_request("The clock moves forward only.")
-        return 200, {"now": self.emulator.clock.advance(float(seconds))}
+        now = self.emulator.clock.advance(float(seconds))
+        self.emulator.cluster.nudge()
+        return 200, {"now": now}
 
     # -- faults --------------------------------------------------------------------------------
 
@@ -128,3 +145,93 @@ class Admin:
         count = call.object().integer("count", 1, low=1) if call.body else 1
         rule.released += count
         return 200, rule.view()
+
+    # -- the cluster ---------------------------------------------------------------------------
+
+    def _workload(self, call: Call) -> Workload:
+        workload = self.emulator.cluster.index.by_id.get(call.param("id"))
+        if workload is None:
+            raise ApiError(404, f"No such workload: {call.param('id')}")
+        return workload
+
+    def _logs(self, call: Call) -> Answer:
+        """What the pods wrote, as text; `?pod=` chooses one, else all follow one another."""
+        logs = self.emulator.cluster.processes.logs(self._workload(call))
+        wanted = call.text("pod")
+        if wanted is None:
+            return 200, "".join(logs.values())
+        if wanted not in logs:
+            raise ApiError(404, f"No log of a pod {wanted}; there are: {', '.join(logs) or 'none'}")
+        return 200, logs[wanted]
+
+    def _provoke(self, call: Call) -> Answer:
+        workload = self._workload(call)
+        what = call.object().one_of("what", ACCIDENTS)
+        if not provoke(self.emulator.cluster, workload, what):
+            raise ApiError(409, f"Not possible while the workload is {workload.phase}.")
+        return 200, {"phase": workload.phase}
+
+    def _script(self, call: Call) -> Answer:
+        workload = self._workload(call)
+        if workload.script is None:
+            raise ApiError(409, "The workload runs as a process and has no script.")
+        script = call.object().text("script")
+        try:
+            parse(script)
+        except ValueError as error:
+            raise bad_request(f"{error}.") from error
+        self.emulator.cluster.simulation.set_script(workload, script)
+        return 200, {"phase": workload.phase}
+
+    def _nodes(self, call: Call) -> Answer:
+        return 200, {"nodes": self.emulator.store.nodes.values()}
+
+    def _replace_nodes(self, call: Call) -> Answer:
+        """Put other nodes in the place of all there are: a list of node objects."""
+        given = call.json()
+        if not isinstance(given, list):
+            raise bad_request("Request body must be a JSON array.")
+        rows = []
+        for item in given:
+            body = Body(item)
+            rows.append(
+                {
+                    "id": body.text("id"),
+                    "nodePool": body.text("nodePool"),
+                    "gpus": body.integer("gpus", 0, low=0, high=10_000),
+                    "gpuMemoryMib": body.number("gpuMemoryMib", 81_920),
+                    "cpu": body.number("cpu"),
+                    "memoryMib": body.number("memoryMib"),
+                }
+            )
+        table = self.emulator.store.nodes
+        for row in table.values():
+            table.delete(row["id"])
+        for row in rows:
+            table.put(row)
+        self.emulator.cluster.capacity_changed()
+        return 200, {"nodes": rows}
+
+    def _add_user(self, call: Call) -> Answer:
+        """A user who can log in by name and password; the API itself cannot make one here."""
+        body = call.object()
+        name = body.text("name", high=255)
+        if self.emulator.store.accounts.find(kind="user", name=name):
+            raise ApiError(409, f"User exists: {name}")
+        now = self.emulator.clock.now()
+        account = self.emulator.store.accounts.put(
+            {
+                "id": str(uuid.uuid4()),
+                "kind": "user",
+                "name": name,
+                "clientId": name,
+                "secret": hash_secret(body.text("password")),
+                "groups": body.texts("groups", []),
+                "enabled": True,
+                "createdBy": "",
+                "createdAt": now,
+                "updatedAt": now,
+                "lastLogin": None,
+            }
+        )
+        return 201, {"id": account["id"], "name": name}

@@ -7,6 +7,8 @@ from typing import Any
 
 from runai_emulator._constants import INT32_MAX, TENANT_ID
 from runai_emulator.clock import iso
+from runai_emulator.cluster.pods import secret_names
+from runai_emulator.cluster.spec import PHASES, TERMINAL
 from runai_emulator.emulator import Emulator
 from runai_emulator.store import Row
 from runai_emulator.wire import (
@@ -21,6 +23,8 @@ from runai_emulator.wire import (
 )
 
 SCOPES = ("tenant", "cluster", "department", "project")
+#: Keys of data sources that refer to a credential.
+REFERENCES = ("credentialAssetId", "accessKeyAssetId", "passwordAssetId")
 _WORKLOAD_TYPES = ("inference", "workspace", "training", "distributed")
 
 
@@ -149,17 +153,29 @@ def asset_view(
 
 
 def used_by(emulator: Emulator, asset: Row) -> dict[str, Any]:
+    """Where an asset is referred to: by live workloads, templates and other assets."""
+    found: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("workspaces", "trainings", "distributed", "inferences", "templates")
+    }
+    name = asset["kubernetesName"]
+    for phase in PHASES:
+        if phase in TERMINAL:
+            continue
+        for workload in emulator.cluster.index.created.get((None, phase), ()):
+            # A look at the text first: parsing every spec would be slow.
+            if name.encode() in workload.spec_json and name in secret_names(workload.spec):
+                found[workload.kind].append(
+                    {"id": workload.id, "name": workload.name, "status": workload.phase}
+                )
+    for template in emulator.store.templates.values():
+        if name in secret_names(template["spec"]):
+            found["templates"].append({"id": template["id"], "name": template["name"]})
     return {
-        "workspaces": [],
-        "trainings": [],
-        "distributed": [],
-        "inferences": [],
-        "templates": [],
+        **found,
         "assets": [
             {"id": row["id"], "name": row["name"], "kind": row["kind"]}
             for row in emulator.store.assets.values()
-            if asset["id"]
-            in (row["spec"].get("credentialAssetId"), row["spec"].get("accessKeyAssetId"))
+            if asset["id"] in (row["spec"].get(key) for key in REFERENCES)
         ],
     }
 

@@ -240,7 +240,9 @@ class _Units:
 
     def _store(self, emulator: Emulator, call: Call, row: Row, fields: dict[str, Any]) -> Row:
         row.update(fields, updatedBy=call.subject.label, updatedAt=emulator.clock.now())
-        return self._table(emulator).put(row)
+        self._table(emulator).put(row)
+        emulator.cluster.capacity_changed()
+        return row
 
     def replace_resources(self, emulator: Emulator, call: Call) -> Answer:
         row = self._one(emulator, call)
@@ -271,6 +273,8 @@ class _Units:
         withdraw_rules(
             emulator, lambda rule: rule["scopeType"] == self.kind and rule["scopeId"] == key
         )
+        if self.kind == "project":
+            emulator.cluster.delete_all(key)
         for asset in list(emulator.store.assets.matching(scope=self.kind, scopeId=key)):
             emulator.store.assets.delete(asset["id"])
         return (204, None) if self._table(emulator).delete_later(row) else (202, None)
@@ -321,14 +325,16 @@ def _resource(
         share = body.child(kind, None)
         if share is None:
             if not partial:
-                empty = {"deserved": 0.0, "limit": None, "overQuotaWeight": 2.0}
+                # No word on CPU or memory means no quota for them, unlike for GPUs (inferred).
+                deserved = 0.0 if kind == "gpu" else None
+                empty = {"deserved": deserved, "limit": None, "overQuotaWeight": 2.0}
                 item[kind] = empty | ({"units": "Mib"} if kind == "memory" else {})
             continue
         names = ("deserved", "limit", "overQuotaWeight")
         if partial:
             names = tuple(name for name in names if name in share.data)
         item[kind] = {name: share.number(name, None) for name in names}
-        if item[kind].get("deserved") is None and not partial:
+        if kind == "gpu" and item[kind].get("deserved") is None and not partial:
             item[kind]["deserved"] = 0.0
         if kind == "memory":
             item[kind]["units"] = share.one_of("units", _MEMORY_UNITS, "Mib")
@@ -347,22 +353,38 @@ def _total(row: Row, kind: str) -> float:
 
 def _usage(emulator: Emulator, row: Row) -> dict[str, Any]:
     """Allocated and requested resources of a unit, in all and by node pool."""
-    empty = {"gpu": 0.0, "cpu": 0.0, "memory": 0.0}
-    return {
-        "allocated": dict(empty),
-        "allocatedNonPreemptible": dict(empty),
-        "requested": dict(empty),
-        "pools": [
+    scheduler = emulator.cluster.scheduler
+    waiting = emulator.cluster.waiting(row["kind"], row["id"])
+    pools = []
+    for item in row["resources"]:
+        pool = item.get("nodePool")
+        if pool is None:
+            continue
+        used = scheduler.used(row["kind"], row["id"], pool["name"])
+        asked = waiting.get(pool["name"], [0.0] * 3)
+        pools.append(
             {
                 "nodePoolId": pool["id"],
                 "nodePoolName": pool["name"],
-                "allocated": dict(empty),
-                "allocatedNonPreemptible": dict(empty),
-                "requested": dict(empty),
+                "allocated": _amounts(used[:3]),
+                "allocatedNonPreemptible": _amounts(used[3:]),
+                "requested": _amounts([a + b for a, b in zip(used[:3], asked, strict=True)]),
             }
-            for item in row["resources"]
-            if (pool := item.get("nodePool"))
-        ],
+        )
+    totals = {
+        name: {
+            resource: sum(pool[name][resource] for pool in pools)
+            for resource in ("gpu", "cpu", "memory")
+        }
+        for name in ("allocated", "allocatedNonPreemptible", "requested")
+    }
+    return {**totals, "pools": pools}
+
+
+def _amounts(values: list[float]) -> dict[str, float]:
+    """Rounded, since shares of GPUs are added and taken away many times."""
+    return {
+        name: round(value, 6) for name, value in zip(("gpu", "cpu", "memory"), values, strict=True)
     }
 
 

@@ -1,0 +1,1 @@
+"""The cluster behind the control plane: workloads, their phases, scheduling, and execution."""
