@@ -194,7 +194,8 @@ def _verdict(need: Need, held: Holdings, path: ScopePath) -> Verdict:
     for permission in need.accepted:
         grants = held.at(permission, path, need.reach)
         if grants:
-            return Verdict(need, grants)
+            here = tuple(g for g in grants if path.covers(g.scope))
+            return Verdict(need, here or grants)
     elsewhere = tuple(g for g in held.grants if g.permission in need.accepted)
     unknown = not held.unknown.isdisjoint(need.accepted) or any(
         path.may_cover(g.scope, need.reach) for g in elsewhere

@@ -100,6 +100,8 @@ class ScopePath:
     departments: tuple[str, ...] = ()
     project: str = ""
     project_name: str = ""
+    names: tuple[tuple[str, str], ...] = ()
+    """Names of the units by id, as far as they were told."""
 
     def covers(self, scope: Scope, reach: Reach = Reach.PROJECT) -> bool:
         """Whether a right held at ``scope`` counts for an operation of this ``reach``."""

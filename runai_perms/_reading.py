@@ -12,7 +12,7 @@ when something stayed hidden.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -376,4 +376,13 @@ def _path(project: Any) -> ScopePath:
         departments=tuple(project.ancestor_ids),
         project=str(project.id),
         project_name=project.name,
+        names=tuple(_parents(project)),
     )
+
+
+def _parents(project: Any) -> Iterator[tuple[str, str]]:
+    above = project.parent
+    while above is not None:
+        if above.name:
+            yield str(above.id), above.name
+        above = above.parent

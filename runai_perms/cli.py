@@ -208,15 +208,14 @@ def diff(left: str, right: str, form: str, **o: Any) -> None:
 @cli.command()
 @options.target_options
 @click.option("--html", required=True, metavar="FILE", help="Write the page here.")
-@click.option("--exact", is_flag=True, help="Take more than 6 requests where it needs them.")
-def report(html: str, exact: bool, **o: Any) -> None:
+def report(html: str, **o: Any) -> None:
     """Write the check as one self-contained HTML page; the exit code is that of check."""
     from runai_perms._run import run_check, write_file
     from runai_perms.render import render
 
     target = options.find_target(**o)
     options.require_project(target)
-    result = run_check(target, probing=False, wait=None, exact=exact, talk=_talk)
+    result = run_check(target, probing=False, wait=None, exact=True, talk=_talk)
     write_file(html, render(result, "html"))
     _talk(f"wrote {html}")
     sys.exit(result.exit_code())
