@@ -149,6 +149,7 @@ def workload_body(
             raise RunAIInvalidSettings(
                 "An inference workload cannot mount S3 buckets.", "Remove s3_mounts."
             )
+        _refuse_security_of_pods(settings)
         spec.update(_inference(inference or RunAIInferenceSettings()))
     return body
 
@@ -353,6 +354,24 @@ def _add_distributed(body: Body, distributed: RunAIDistributedSettings) -> None:
         "cleanPodPolicy": distributed.clean_pod_policy,
     }
     body["spec"] = worker | {key: value for key, value in fields.items() if value is not None}
+
+
+def _refuse_security_of_pods(settings: RunAIWorkloadSettings) -> None:
+    """Documented: the security block of an inference has no such fields.
+
+    They are refused, not dropped: what was meant to protect must not vanish in silence.
+    """
+    context = settings.security_context
+    wrong = [
+        name
+        for name in ("allow_privilege_escalation", "host_ipc", "host_network")
+        if context is not None and getattr(context, name) is not None
+    ]
+    if wrong:
+        raise RunAIInvalidSettings(
+            f"The security context of an inference workload has no {', '.join(wrong)}.",
+            "Remove what it cannot express; the administrator's policy can set it.",
+        )
 
 
 def _inference(inference: RunAIInferenceSettings) -> Body:
