@@ -156,11 +156,14 @@ class Family:
 def only(
     matches: list[M], kind: str, name: str, hint: str, id_of: Callable[[M], object]
 ) -> M | None:
-    """The single match, None for none, `AmbiguousName` for several."""
-    if len(matches) > 1:
-        ids = tuple(str(id_of(match)) for match in matches)
+    """The single match, None for none, `AmbiguousName` for several.
+
+    One object may be listed twice: rows move between pages while others come and go.
+    """
+    ids = tuple(dict.fromkeys(str(id_of(match)) for match in matches))
+    if len(ids) > 1:
         raise AmbiguousName(
-            f"{len(matches)} {kind} are named {name!r} (ids {', '.join(ids)}).", ids=ids, hint=hint
+            f"{len(ids)} {kind} are named {name!r} (ids {', '.join(ids)}).", ids=ids, hint=hint
         )
     return matches[0] if matches else None
 

@@ -393,7 +393,8 @@ class Session:
         parts = urlsplit(self.base_url)
         # Proxies of the environment are for the way out, not for services on this machine.
         environment = not is_loopback(parts.hostname or "")
-        context = _tls(ca_bundle, parts.scheme, environment)
+        # A transport of the caller's own brings its own TLS.
+        context = True if transport else _tls(ca_bundle, parts.scheme, environment)
         try:
             return httpx.Client(
                 headers={"Accept": "application/json", "User-Agent": _user_agent()},
