@@ -15,8 +15,7 @@ import httpx
 
 from runai_api import RunaiClient
 from runai_emulator import create_app
-from runai_emulator.endpoints import endpoint_table
-from runai_perms import Permission, load_catalogue
+from runai_perms import Permission
 
 BASE = "http://127.0.0.1:1"
 ADMIN = ("emulator-admin", "emulator-admin-secret")
@@ -201,14 +200,6 @@ class Plane:
         }
         return int(self.admin.must("POST", RULES, body)["id"])
 
-    # -- operations ----------------------------------------------------------------------------
-
-    def serves(self, operation: str) -> bool:
-        """Whether the emulator has a route for this operation yet."""
-        routes = [r.split(" ") for r in load_catalogue().operation(operation).routes]
-        served = endpoint_table(self.version)
-        return any(e.method == m and same_shape(e.path, t) for m, t in routes for e in served)
-
     def attempt(self, operation: str, caller: Caller, **given: Any) -> bool:
         """Try an operation at the project; True when it did its work, False when refused."""
         attempt = ATTEMPTS[operation](self, **given)
@@ -234,12 +225,6 @@ class Attempt:
     ) -> None:
         self.method, self.path, self.body = method, path, body
         self.seen, self.params = seen, params
-
-
-def same_shape(left: str, right: str) -> bool:
-    """Whether two path templates can mean the same path."""
-    pairs = list(itertools.zip_longest(left.split("/"), right.split("/"), fillvalue=""))
-    return all(a == b or (a and b and "{" in a + b) for a, b in pairs)
 
 
 def _account(plane: Plane) -> dict[str, Any]:

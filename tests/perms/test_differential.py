@@ -17,14 +17,11 @@ SCOPES = list(Plane("2.24").scopes)
 EXAMPLES_PER_PLANE = 20
 
 
-SERVED = [o for o in ATTEMPTS if Plane("2.24").serves(o)]
-
-
 def needs_of(version: str) -> dict[str, Need]:
     """Each operation of the catalogue that can be attempted, as a need of its own."""
     found = {}
     number = parse_version(version)
-    for name in SERVED:
+    for name in ATTEMPTS:
         operation = CATALOGUE.operation(name)
         accepted = [
             p

@@ -20,8 +20,7 @@ REACH = {
     "rule": Reach.PROJECT,
     "asset": Reach.PROJECT,
     "asset, upwards": Reach.PROJECT,
-    "template": Reach.PROJECT,
-    "template, upwards": Reach.PROJECT,
+    "scope, upwards": Reach.PROJECT,
 }
 
 
@@ -38,11 +37,12 @@ def ids(endpoint: Endpoint) -> str:
     return f"{endpoint.method} {endpoint.path}"
 
 
-@pytest.mark.parametrize("endpoint", endpoint_table(), ids=ids)
+CALLED = [e for e in endpoint_table() if known(e) is not None]
+
+
+@pytest.mark.parametrize("endpoint", CALLED, ids=ids)
 def test_the_emulator_asks_for_the_same_right(endpoint):
     operation = known(endpoint)
-    if operation is None:
-        pytest.skip("no tool of this project calls it")
     assert set(operation.any_of) == rights(endpoint)
     if endpoint.needs and operation.name.partition(".")[0] != "department":
         assert REACH[endpoint.scope] is operation.reach
