@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 class Clock:
@@ -22,12 +23,17 @@ class Clock:
         return self.now()
 
 
+@lru_cache(maxsize=4096)
+def _second(number: int) -> str:
+    return datetime.fromtimestamp(number, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def iso(moment: float | None) -> str | None:
     """RFC 3339 in UTC with milliseconds; None stays None."""
     if moment is None:
         return None
-    text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")
-    return text[:-6] + "Z"
+    seconds, thousandths = divmod(round(moment * 1000), 1000)
+    return f"{_second(seconds)}.{thousandths:03d}Z"
 
 
 def parse_iso(text: str) -> float:

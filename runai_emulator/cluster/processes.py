@@ -91,6 +91,7 @@ class Processes:
             timeout = (spec.get("servingConfiguration") or {}).get("initializationTimeoutSeconds")
             if timeout is not None:
                 self._cluster.at(moment + timeout, workload, self._too_slow, timeout)
+        self._cluster.save(workload)
         return True
 
     def _listening(self, workload_id: str, pod_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from runai_emulator._constants import TENANT_ID
@@ -50,14 +51,18 @@ def _resources(demands: tuple[Demand, ...], spec: dict[str, Any]) -> dict[str, A
     compute = spec.get("compute") or {}
     count = len(demands)
     need = demands[0]
+    cpu, memory = need.cpu, need.memory
+    if count > 1:
+        cpu = sum(one.cpu for one in demands)
+        memory = sum(one.memory for one in demands)
     view: dict[str, Any] = {
         "gpu": {"request": 0.0, "limit": 0.0},
         "cpu": {
-            "request": sum(one.cpu for one in demands) / 1000.0,
+            "request": cpu / 1000.0,
             "limit": (compute.get("cpuCoreLimit") or 0.0) * count,
         },
         "cpuMemory": {
-            "request": str(int(sum(one.memory for one in demands) * _MIB)),
+            "request": str(int(memory * _MIB)),
             "limit": compute.get("cpuMemoryLimit") or "0",
         },
         "extendedResources": compute.get("extendedResources") or [],
@@ -79,7 +84,9 @@ def _resources(demands: tuple[Demand, ...], spec: dict[str, Any]) -> dict[str, A
 
 
 def _allocated(workload: Workload) -> dict[str, Any]:
-    places = workload.placement or ()
+    places = workload.placement
+    if not places:
+        return {"gpu": 0, "cpu": 0, "cpuMemory": "0", "extendedResources": []}
     return {
         "gpu": sum(len(place.gpus) * place.share for place in places),
         "cpu": sum(place.cpu for place in places) / 1000.0,
@@ -93,7 +100,7 @@ def allocated_gpus(workload: Workload) -> float:
 
 
 def running_pods(workload: Workload) -> int:
-    return sum(1 for pod in workload.pods if pod.phase == "Running")
+    return [pod.phase for pod in workload.pods].count("Running")
 
 
 def pending_seconds(workload: Workload, now: float) -> int:
@@ -104,6 +111,27 @@ def pending_seconds(workload: Workload, now: float) -> int:
 def running_seconds(workload: Workload, now: float) -> int:
     since = workload.running_since
     return int(workload.running_total + (now - since if since is not None else 0.0))
+
+
+#: Rendered list items by workload id, with what they were rendered from.
+_RENDERED_ITEMS = 4096
+_rendered: dict[str, tuple[tuple, str]] = {}
+
+
+def generic_json(emulator: Emulator, workload: Workload, now: float) -> str:
+    """An item of the list as JSON text. Pollers ask for the same items again and again."""
+    # Waiting and running times grow by the second while a workload has not ended.
+    second = 0 if workload.completed_at is not None else int(now)
+    key = (workload.revision, second, workload.deleted_at)
+    known = _rendered.get(workload.id)
+    if known is not None and known[0] == key:
+        return known[1]
+    view = generic_view(emulator, workload, now)
+    text = json.dumps(view, separators=(",", ":"), ensure_ascii=False)
+    if len(_rendered) >= _RENDERED_ITEMS:
+        _rendered.clear()
+    _rendered[workload.id] = (key, text)
+    return text
 
 
 def _pod_counts(workload: Workload, spec: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +168,9 @@ def generic_view(
         for item in spec.get("environmentVariables") or ()
         if item.get("value") is not None
     }
+    phase_at = iso(workload.phase_at)
+    demanded = _resources(workload.demands, spec)
+    by_pod = demanded if len(workload.demands) == 1 else _resources(workload.demands[:1], spec)
     view = {
         "id": workload.id,
         "name": workload.name,
@@ -154,10 +185,10 @@ def generic_view(
         "phase": workload.phase,
         "phaseMessage": workload.message,
         "phaseReason": workload.reason,
-        "phaseUpdatedAt": iso(workload.phase_at),
+        "phaseUpdatedAt": phase_at,
         "k8sPhase": workload.phase,
-        "k8sPhaseUpdatedAt": iso(workload.phase_at),
-        "conditions": _conditions(workload),
+        "k8sPhaseUpdatedAt": phase_at,
+        "conditions": _conditions(workload, phase_at),
         "createdAt": iso(workload.created_at),
         "updatedAt": iso(workload.updated_at),
         "deletedAt": iso(workload.deleted_at),
@@ -173,8 +204,8 @@ def generic_view(
         "requestedPods": _pod_counts(workload, spec),
         "requestedNodePools": list(workload.pools),
         "currentNodePools": [workload.pool] if workload.placement else [],
-        "workloadRequestedResources": _resources(workload.demands, spec),
-        "podsRequestedResources": _resources(workload.demands[:1], spec),
+        "workloadRequestedResources": demanded,
+        "podsRequestedResources": by_pod,
         "allocatedResources": _allocated(workload),
         "actionsSupport": {"delete": True, "suspend": kind.stoppable and active},
         "images": [spec["image"]] if spec.get("image") else [],
@@ -210,15 +241,14 @@ def generic_view(
     return view
 
 
-def _conditions(workload: Workload) -> list[dict[str, Any]]:
+def _conditions(workload: Workload, phase_at: str | None) -> list[dict[str, Any]]:
     return [
         {
-            "type": phase,
-            "status": "True" if moment == workload.phase_at else "False",
-            "message": message,
-            "lastTransitionTime": iso(moment),
+            "type": workload.phase,
+            "status": "True",
+            "message": workload.message,
+            "lastTransitionTime": phase_at,
         }
-        for moment, phase, message in workload.history[-3:]
     ]
 
 

@@ -79,6 +79,7 @@ class Workload:
         "project_id",
         "reason",
         "requested_name",
+        "revision",
         "running_since",
         "running_total",
         "same_master",
@@ -90,7 +91,6 @@ class Workload:
         "template_id",
         "updated_at",
         "url",
-        "waits",
     )
 
     def __init__(self, seq: int, key: str, kind: str, name: str, now: float) -> None:
@@ -141,8 +141,9 @@ class Workload:
         self.due: float | None = None
         #: Grows with every change of phase, which makes older entries of the timeline void.
         self.generation = 0
+        #: Grows with everything that can be seen from outside.
+        self.revision = 0
         self.url: str | None = None
-        self.waits = 0
 
     @property
     def bodies(self) -> dict[str, Any]:
