@@ -456,7 +456,10 @@ def _query(params: Mapping[str, object] | None) -> str:
                 pairs.append((name, ",".join(map(str, value))))
         else:
             pairs.append((name, str(value)))
-    return f"?{urlencode(pairs)}" if pairs else ""
+    try:
+        return f"?{urlencode(pairs)}" if pairs else ""
+    except UnicodeEncodeError:
+        raise InvalidArgument("A query parameter is not text: it holds half a character.") from None
 
 
 def _content(body: object, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:

@@ -52,7 +52,10 @@ class Operation:
             text = str(value)
             if not text.strip() or text in (".", ".."):
                 raise InvalidArgument(f"{self.name}: {text!r} cannot be the {name}.")
-            filled[name] = quote(text, safe="")
+            try:
+                filled[name] = quote(text, safe="")
+            except UnicodeEncodeError:
+                raise InvalidArgument(f"{self.name}: the {name} {text!a} is not text.") from None
         return self.template.format(**filled)
 
 

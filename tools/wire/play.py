@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from tools.wire import cassette
 from tools.wire.scenario import Scenario, World
 from tools.wire.scrub import Scrubber
@@ -12,11 +15,10 @@ CLIENT_ID = "recorder"
 CLIENT_SECRET = "replayed"  # noqa: S105
 
 
-def play(found: Scenario, version: str) -> None:
-    """Raises what the scenario raises, and if the cassette does not fit what it asks for."""
-    path = cassette.path_of(found.cassette(version))
+def world_of(path: Path, **more: Any) -> World:
+    """The world that a cassette was recorded in, as its header has it."""
     header = cassette.metadata_of(path)
-    world = World(
+    return World(
         base_url=BASE_URL,
         client_id=str(header["client_id"]),
         client_secret=CLIENT_SECRET,
@@ -26,6 +28,12 @@ def play(found: Scenario, version: str) -> None:
         emulator=str(header["recorded_from"]).startswith("runai-emulator"),
         replaying=True,
         prepared=dict(header.get("prepared", {})),
+        **more,
     )
+
+
+def play(found: Scenario, version: str) -> None:
+    """Raises what the scenario raises, and if the cassette does not fit what it asks for."""
+    path = cassette.path_of(found.cassette(version))
     with cassette.replaying(path, Scrubber({})):
-        found.run(world)
+        found.run(world_of(path))

@@ -42,6 +42,8 @@ class World:
     emulator: bool = True
     """Whether an emulator answers (or answered): it has admin routes and known content."""
     replaying: bool = False
+    transport: Any = None
+    """What carries the requests, where it is not the network."""
     prepared: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     """Other servers of the scenario: where they are, and as what they go into the cassette."""
@@ -56,6 +58,7 @@ class World:
             self.base_url,
             client_id=client_id or self.client_id,
             client_secret=client_secret or self.client_secret,
+            transport=self.transport,
         )
         client._session._client.headers["Accept-Encoding"] = "identity"
         if self.replaying:
@@ -120,6 +123,8 @@ class Scenario:
     prepare: Callable[[World], None] | None = None
     emulator_only: bool = False
     """It needs the emulator's admin routes, or changes more than a sandbox project."""
+    client_only: bool = True
+    """Nothing stands between the scenario and `runai_api`."""
 
     def cassette(self, version: str) -> str:
         """``area/case``, with the version behind it where there are recordings of several."""
@@ -135,13 +140,16 @@ def scenario(
     *versions: str,
     prepare: Callable[[World], None] | None = None,
     emulator_only: bool = False,
+    client_only: bool = True,
 ) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
     """Register a function as the scenario of ``cassettes/<case>.yaml`` (by default for 2.24)."""
 
     def register(function: Callable[[World], None]) -> Callable[[World], None]:
         if case in _SCENARIOS:
             raise ValueError(f"two scenarios are named {case}")
-        _SCENARIOS[case] = Scenario(case, function, versions or (CURRENT,), prepare, emulator_only)
+        _SCENARIOS[case] = Scenario(
+            case, function, versions or (CURRENT,), prepare, emulator_only, client_only
+        )
         return function
 
     return register

@@ -359,3 +359,14 @@ def test_the_whole_set_up_takes_few_requests(admin_client: RunaiClient, emulator
     admin_client.registry_credentials.wait_ready(credential)
     paths = [f"{entry['method']} {entry['path']}" for entry in emulator.requests()]
     assert len(paths) <= 8, paths
+
+
+def test_half_a_character_is_refused_before_it_is_sent(
+    admin_client: RunaiClient, emulator: Any
+) -> None:
+    """A lone surrogate, as a damaged answer may hold one, cannot stand in a URL."""
+    with pytest.raises(InvalidArgument, match="not text"):
+        admin_client.trainings.get("\ud800")
+    with pytest.raises(InvalidArgument, match="not text"):
+        admin_client.projects.list(search="\ud800")
+    assert [found["path"] for found in emulator.requests()] in ([], ["/api/v2/token"])
