@@ -6,6 +6,8 @@ import builtins
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from pydantic import Field
+
 from runai_api._family import Family
 from runai_api._filters import checked
 from runai_api._models import Many, Model, Timestamp
@@ -139,7 +141,7 @@ class Pod(Model):
     id: str
     name: str
     workload_id: str | None = None
-    k8s_phase: str | None = None
+    k8s_phase: str | None = Field(default=None, alias="k8sPhase")
     node_name: str | None = None
     current_node_pool: str | None = None
     created_at: Timestamp = None
