@@ -162,7 +162,7 @@ def read_stack(
     kind = wanted if wanted in components else next(iter(components))
     config = components[kind]
     same = [c for c in components.values() if c.get("client_id") == config.get("client_id")]
-    settings = [*same, *_step_settings(reader, str(stack["id"]))]
+    settings = [*same, *_step_settings(reader, stack)]
     features = tuple(
         feature.name
         for feature in catalogue.features.values()
@@ -195,11 +195,20 @@ def _runai_components(
     return found
 
 
-def _step_settings(reader: ZenMLReader, stack_id: str) -> Iterable[Mapping[str, Any]]:
-    """Settings for our components in the newest pipelines that used the stack."""
+def _step_settings(reader: ZenMLReader, stack: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Settings for our components in the newest pipelines that used the stack.
+
+    ZenML keeps them under ``step_operator``, ``step_operator.<flavor>`` or
+    ``step_operator:<component>``.
+    """
+    components = stack["metadata"]["components"]
+    keys = set(COMPONENT_PROFILES)
+    for kind in COMPONENT_PROFILES:
+        keys |= {f"{kind}.{flavor}" for flavor in FLAVORS}
+        keys |= {f"{kind}:{entry['name']}" for entry in components.get(kind, ())}
     page = reader.get(
         "/pipeline_snapshots",
-        stack=stack_id,
+        stack=stack["id"],
         hydrate=True,
         size=RECENT_SNAPSHOTS,
         sort_by="desc:created",
@@ -210,9 +219,8 @@ def _step_settings(reader: ZenMLReader, stack_id: str) -> Iterable[Mapping[str, 
         steps = (metadata.get("step_configurations") or {}).values()
         holders += [step.get("config") or {} for step in steps]
         for holder in holders:
-            for key, value in (holder.get("settings") or {}).items():
-                if key.partition(".")[0] in COMPONENT_PROFILES and isinstance(value, Mapping):
-                    yield value
+            settings = holder.get("settings") or {}
+            yield from (settings[k] for k in keys & settings.keys() if settings[k])
 
 
 def _resolved(reader: ZenMLReader, config: Mapping[str, Any], key: str) -> str:
