@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+from pydantic import BaseModel
 from runai import models
 from runai.api_client import ApiClient
 from runai.configuration import Configuration
@@ -47,11 +48,58 @@ class Case:
     needs: tuple[str, ...] = ()
 
 
+# Keys that came with the release of 2.24 (documented), after the vendor's models were made, or
+# that its models of departments in lists leave out although those of single ones have them.
+NEWER_KEYS = {
+    "Role1.deprecated",
+    "DepartmentForList.childrenCount",
+    "DepartmentForList.effective",
+    "DepartmentForListAllOfStatus.additionalStatusData",
+    "DepartmentForListAllOfStatus.lastUpdatedTime",
+    "DepartmentForListAllOfStatus.nodePoolQuotaStatuses",
+    "DepartmentForListAllOfStatus.phase",
+    "DepartmentForListAllOfStatus.phaseMessage",
+}
+
+# Keys that only the emulator sends; nothing may be built on them.
+EMULATORS_OWN_KEYS = {
+    "ClusterResourceInfo.kind",
+    "Container1.exitCode",
+    "Container1.reason",
+    "Container1.restartCount",
+    "GenericSecretSpec.keys",
+}
+
+
+def fits(model: Any, value: Any) -> Any:
+    """Parse by the vendor's strict model, which must know every key."""
+    parsed = model.model_validate(value)
+    assert set(unknown_keys(parsed, value)) <= NEWER_KEYS | EMULATORS_OWN_KEYS
+    return parsed
+
+
+def unknown_keys(parsed: Any, value: Any) -> Iterator[str]:
+    if isinstance(parsed, list) and isinstance(value, list):
+        for inner, raw_inner in zip(parsed, value, strict=True):
+            yield from unknown_keys(inner, raw_inner)
+    elif isinstance(parsed, BaseModel) and isinstance(value, dict):
+        names = {field.alias or name: name for name, field in type(parsed).model_fields.items()}
+        for key, inner in value.items():
+            if key not in names:
+                yield f"{type(parsed).__name__}.{key}"
+            else:
+                yield from unknown_keys(getattr(parsed, names[key]), inner)
+
+
+def one(model: Any) -> Callable[[Any], Any]:
+    return lambda value: fits(model, value)
+
+
 def many(model: Any, key: str | None = None) -> Callable[[Any], Any]:
     def parse(value: Any) -> Any:
         rows = value if key is None else value[key]
         assert rows, "an empty list shows nothing"
-        return [model.model_validate(row) for row in rows]
+        return [fits(model, row) for row in rows]
 
     return parse
 
@@ -127,15 +175,15 @@ def workload_cases(
         f"{kind}.create": Case(
             lambda c, w: family(c).create(body(w)),
             lambda v, w: getattr(api(v), create)(body(w)),
-            model.model_validate,
+            one(model),
             request,
         ),
-        f"{kind}.get": by_id("get", f"get_{single}", model.model_validate),
-        f"{kind}.delete": by_id("delete", f"delete_{single}", models.HttpResponse.model_validate),
+        f"{kind}.get": by_id("get", f"get_{single}", one(model)),
+        f"{kind}.delete": by_id("delete", f"delete_{single}", one(models.HttpResponse)),
     }
     if kind != "inferences":
         for verb, before in (("suspend", ()), ("resume", (f"{kind}.suspended",))):
-            reply = models.HttpResponse.model_validate
+            reply = one(models.HttpResponse)
             cases[f"{kind}.{verb}"] = by_id(verb, f"{verb}_{single}", reply, before)
     return cases
 
@@ -150,13 +198,13 @@ CASES: dict[str, Case] = {
     "service_accounts.get": Case(
         lambda c, w: c.service_accounts.get(w.account),
         lambda v, w: iam(v).service_accounts.get_service_account_by_id(w.account),
-        models.ServiceAccount.model_validate,
+        one(models.ServiceAccount),
         needs=("account",),
     ),
     "service_accounts.create": Case(
         lambda c, w: c.service_accounts.create("new-bot"),
         lambda v, w: iam(v).service_accounts.create_service_account({"name": "new-bot"}),
-        models.ServiceAccountPostResponse.model_validate,
+        one(models.ServiceAccountPostResponse),
         models.ServiceAccountCreationRequest,
     ),
     "service_accounts.set_enabled": Case(
@@ -171,7 +219,7 @@ CASES: dict[str, Case] = {
     "service_accounts.regenerate_secret": Case(
         lambda c, w: c.service_accounts.regenerate_secret(w.account),
         lambda v, w: iam(v).service_accounts.regenerate_service_account_secret(w.account),
-        models.RegenerateServiceAccountSecretResponse.model_validate,
+        one(models.RegenerateServiceAccountSecretResponse),
         needs=("account",),
     ),
     "service_accounts.delete": Case(
@@ -188,13 +236,13 @@ CASES: dict[str, Case] = {
     "applications.get": Case(
         lambda c, w: c.applications.get(w.application),
         lambda v, w: iam(v).applications.get_application_by_id(w.application),
-        models.Application.model_validate,
+        one(models.Application),
         needs=("application",),
     ),
     "applications.create": Case(
         lambda c, w: c.applications.create("new-app"),
         lambda v, w: iam(v).applications.create_application({"name": "new-app"}),
-        models.ApplicationPostResponse.model_validate,
+        one(models.ApplicationPostResponse),
         models.ApplicationCreationRequest,
     ),
     "applications.set_enabled": Case(
@@ -209,7 +257,7 @@ CASES: dict[str, Case] = {
     "applications.regenerate_secret": Case(
         lambda c, w: c.applications.regenerate_secret(w.application),
         lambda v, w: iam(v).applications.regenerate_application_secret(w.application),
-        models.RegenerateApplicationSecret200Response.model_validate,
+        one(models.RegenerateApplicationSecret200Response),
         needs=("application",),
     ),
     "applications.delete": Case(
@@ -224,13 +272,13 @@ CASES: dict[str, Case] = {
         lambda v, w: iam(v).access_rules.get_access_rules(
             subject_ids=[w.client_id], subject_type="service-account", scope_id=w.project
         ),
-        models.GetAccessRules200Response.model_validate,
+        one(models.GetAccessRules200Response),
         needs=("rule",),
     ),
     "access_rules.get": Case(
         lambda c, w: c.access_rules.get(w.rule),
         lambda v, w: iam(v).access_rules.get_access_rule(w.rule),
-        models.AccessRuleById.model_validate,
+        one(models.AccessRuleById),
         needs=("rule",),
     ),
     "access_rules.create": Case(
@@ -238,7 +286,7 @@ CASES: dict[str, Case] = {
             w.client_id, "service-account", w.role, "project", w.project
         ),
         lambda v, w: iam(v).access_rules.create_access_rule(rule_body(w)),
-        models.AccessRule.model_validate,
+        one(models.AccessRule),
         models.AccessRuleCreationFields,
         needs=("account",),
     ),
@@ -250,37 +298,37 @@ CASES: dict[str, Case] = {
     "access_rules.count": Case(
         lambda c, w: c.access_rules.count(include_deleted=True),
         lambda v, w: iam(v).access_rules.count_access_rules(include_deleted=True),
-        models.CountAccessRules200Response.model_validate,
+        one(models.CountAccessRules200Response),
     ),
     "access_rules.mine": Case(
         lambda c, w: c.access_rules.mine(),
         lambda v, w: iam(v).me.get_me_access_rules(),
-        models.MeAccessRulesResponse.model_validate,
+        one(models.MeAccessRulesResponse),
     ),
     "roles.list_v1": Case(
         lambda c, w: legacy_roles(c).list(),
         lambda v, w: iam(v).roles.get_roles_v1(),
-        lambda value: [models.RoleV1.model_validate(older(role)) for role in value],
+        lambda value: [fits(models.RoleV1, older(role)) for role in value],
     ),
     "roles.get_v1": Case(
         lambda c, w: legacy_roles(c).get(w.role),
         lambda v, w: iam(v).roles.get_role_v1(w.role),
-        lambda value: models.RoleV1.model_validate(older(value)),
+        lambda value: fits(models.RoleV1, older(value)),
     ),
     "roles.list": Case(
         lambda c, w: c.roles.find("AI practitioner"),
         lambda v, w: raw(v, "GET", ROLES, {"filterBy": "name==AI practitioner"}),
-        lambda value: [models.Role1.model_validate(older(role)) for role in value["roles"]],
+        lambda value: [fits(models.Role1, older(role)) for role in value["roles"]],
     ),
     "roles.get": Case(
         lambda c, w: c.roles.get(w.role),
         lambda v, w: raw(v, "GET", f"{ROLES}/{w.role}"),
-        lambda value: models.Role1.model_validate(older(value)),
+        lambda value: fits(models.Role1, older(value)),
     ),
     "roles.create": Case(
         lambda c, w: c.roles.create("r", "d", [w.permission_set]),
         lambda v, w: raw(v, "POST", ROLES, body=role_body(w)),
-        models.Role1.model_validate,
+        one(models.Role1),
         models.RoleCreationFieldsInternal,
     ),
     "roles.update": Case(
@@ -288,7 +336,7 @@ CASES: dict[str, Case] = {
             w.custom_role, name="s", description="d", permission_set_ids=[w.permission_set]
         ),
         lambda v, w: raw(v, "PUT", f"{ROLES}/{w.custom_role}", body=role_body(w)),
-        models.Role1.model_validate,
+        one(models.Role1),
         models.RoleCreationFieldsInternal,
         needs=("custom role",),
     ),
@@ -300,21 +348,18 @@ CASES: dict[str, Case] = {
     "permission_sets.list": Case(
         lambda c, w: c.permission_sets.list(),
         lambda v, w: raw(v, "GET", SETS),
-        lambda value: [
-            models.PermissionSet.model_validate(older(row)) for row in value["permissionSets"]
-        ],
+        lambda value: [fits(models.PermissionSet, older(row)) for row in value["permissionSets"]],
     ),
     "permission_sets.get": Case(
         lambda c, w: c.permission_sets.get(w.permission_set),
         lambda v, w: raw(v, "GET", f"{SETS}/{w.permission_set}"),
-        models.PermissionSet.model_validate,
+        one(models.PermissionSet),
     ),
     "permissions.mine": Case(
         lambda c, w: c.permissions.mine(),
         lambda v, w: iam(v).permissions.get_permissions(),
         lambda value: [
-            models.Permission.model_validate(row)
-            for row in older({"permissions": value})["permissions"]
+            fits(models.Permission, row) for row in older({"permissions": value})["permissions"]
         ],
     ),
     "permissions.permitted_scopes": Case(
@@ -322,7 +367,7 @@ CASES: dict[str, Case] = {
         lambda v, w: iam(v).permissions.get_permitted_scopes(
             {"resourceType": "trainings", "action": "create"}
         ),
-        models.PermittedScopesActions.model_validate,
+        one(models.PermittedScopesActions),
         models.GetPermittedScopesRequest,
     ),
     "clusters.list": Case(
@@ -333,7 +378,7 @@ CASES: dict[str, Case] = {
     "clusters.get": Case(
         lambda c, w: c.clusters.get(w.cluster),
         lambda v, w: v.organizations.clusters.get_cluster_by_uuid(w.cluster),
-        models.DisplayedCluster.model_validate,
+        one(models.DisplayedCluster),
     ),
     "node_pools.list": Case(
         lambda c, w: c.node_pools.list(cluster_id=w.cluster),
@@ -345,7 +390,7 @@ CASES: dict[str, Case] = {
     "node_pools.get": Case(
         lambda c, w: c.node_pools.get(w.pool),
         lambda v, w: v.organizations.node_pools.get_nodepool(w.pool),
-        models.Nodepool.model_validate,
+        one(models.Nodepool),
     ),
     "departments.list": Case(
         lambda c, w: c.departments.find("default"),
@@ -374,7 +419,7 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workload_assets.credentials.list_docker_registries(
             name="reg", project_id=int(w.project), status_info=True
         ),
-        models.DockerRegistryListResponse.model_validate,
+        one(models.DockerRegistryListResponse),
         needs=("registry",),
     ),
     "registry_credentials.get": Case(
@@ -382,7 +427,7 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workload_assets.credentials.get_docker_registry_by_id(
             w.registry, status_info=True
         ),
-        models.DockerRegistry.model_validate,
+        one(models.DockerRegistry),
         needs=("registry",),
     ),
     "registry_credentials.create": Case(
@@ -390,7 +435,7 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workload_assets.credentials.create_docker_registry(
             asset_body(w, "reg", REGISTRY)
         ),
-        models.DockerRegistry.model_validate,
+        one(models.DockerRegistry),
         models.DockerRegistryCreationRequest,
     ),
     "registry_credentials.update": Case(
@@ -398,14 +443,14 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workload_assets.credentials.update_docker_registry(
             w.registry, {"meta": {"description": "new"}}
         ),
-        models.DockerRegistry.model_validate,
+        one(models.DockerRegistry),
         models.DockerRegistryUpdateRequest,
         needs=("registry",),
     ),
     "registry_credentials.delete": Case(
         lambda c, w: c.registry_credentials.delete(w.registry),
         lambda v, w: v.workload_assets.credentials.delete_docker_registry(w.registry),
-        models.HttpResponse.model_validate,
+        one(models.HttpResponse),
         needs=("registry",),
     ),
     "generic_secrets.list": Case(
@@ -413,7 +458,7 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workload_assets.credentials.list_generic_secret(
             name="tokens", project_id=int(w.project), status_info=True
         ),
-        models.GenericSecretListResponse.model_validate,
+        one(models.GenericSecretListResponse),
         needs=("secret",),
     ),
     "generic_secrets.get": Case(
@@ -421,7 +466,7 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workload_assets.credentials.get_generic_secret_by_id(
             w.secret, status_info=True
         ),
-        models.GenericSecret.model_validate,
+        one(models.GenericSecret),
         needs=("secret",),
     ),
     "generic_secrets.create": Case(
@@ -429,13 +474,13 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workload_assets.credentials.create_generic_secret(
             asset_body(w, "tokens", {"keyValuePairs": [{"key": "KEY", "value": "v"}]})
         ),
-        models.GenericSecret.model_validate,
+        one(models.GenericSecret),
         models.GenericSecretCreationRequest,
     ),
     "generic_secrets.delete": Case(
         lambda c, w: c.generic_secrets.delete(w.secret),
         lambda v, w: v.workload_assets.credentials.delete_generic_secret(w.secret),
-        models.HttpResponse.model_validate,
+        one(models.HttpResponse),
         needs=("secret",),
     ),
     **workload_cases(
@@ -475,7 +520,7 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workloads.inferences.update_inference_spec(
             w.inferences, {"spec": {"image": IMAGE}}
         ),
-        models.Inference1.model_validate,
+        one(models.Inference1),
         models.InferenceUpdateRequest,
         needs=("inferences",),
     ),
@@ -490,7 +535,7 @@ CASES: dict[str, Case] = {
             sort_by="name",
             sort_order="desc",
         ),
-        models.GetWorkloads200Response.model_validate,
+        one(models.GetWorkloads200Response),
         needs=("trainings",),
     ),
     "workloads.count": Case(
@@ -498,30 +543,30 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workloads.workloads.count_workloads(
             filter_by=[f"projectId=={w.project}"], deleted=True
         ),
-        models.CountAccessRules200Response.model_validate,
+        one(models.CountAccessRules200Response),
     ),
     "workloads.get": Case(
         lambda c, w: c.workloads.get(w.trainings),
         lambda v, w: v.workloads.workloads.get_workload(w.trainings),
-        models.WorkloadDetailed.model_validate,
+        one(models.WorkloadDetailed),
         needs=("trainings",),
     ),
     "workloads.events": Case(
         lambda c, w: c.workloads.events(w.trainings),
         lambda v, w: v.workloads.events.get_workload_events(w.trainings),
-        models.GetWorkloadEvents200Response.model_validate,
+        one(models.GetWorkloadEvents200Response),
         needs=("trainings",),
     ),
     "workloads.history": Case(
         lambda c, w: c.workloads.history(w.trainings),
         lambda v, w: v.workloads.events.get_workload_history(w.trainings),
-        models.GetWorkloadHistory200Response.model_validate,
+        one(models.GetWorkloadHistory200Response),
         needs=("trainings",),
     ),
     "workloads.pods": Case(
         lambda c, w: c.workloads.pods(w.trainings),
         lambda v, w: v.workloads.pods.get_workload_pods(w.trainings),
-        models.ListPods200Response.model_validate,
+        one(models.ListPods200Response),
         needs=("trainings",),
     ),
     "workloads.batch": Case(
@@ -529,22 +574,20 @@ CASES: dict[str, Case] = {
         lambda v, w: v.workloads.workloads_batch.batch_workloads(
             {"ids": [w.trainings], "action": "suspend"}
         ),
-        models.BatchResponse.model_validate,
+        one(models.BatchResponse),
         models.WorkloadBatch,
         needs=("trainings",),
     ),
     "workload_templates.list": Case(
         lambda c, w: c.workload_templates.find("template-1"),
-        lambda v, w: v.workloads.workload_templates.list_templates1(
-            filter_by=["name==template-1"]
-        ),
-        models.TemplatesListResponse.model_validate,
+        lambda v, w: v.workloads.workload_templates.list_templates1(filter_by=["name==template-1"]),
+        one(models.TemplatesListResponse),
         needs=("template",),
     ),
     "workload_templates.get": Case(
         lambda c, w: c.workload_templates.get(w.template),
         lambda v, w: v.workloads.workload_templates.get_template_by_id1(w.template),
-        models.SupersetTemplate.model_validate,
+        one(models.SupersetTemplate),
         needs=("template",),
     ),
 }
@@ -598,12 +641,12 @@ def org_unit_parts(value: dict[str, Any]) -> None:
     name, so their parts are checked: those that lists of departments use too."""
     assert isinstance(value["id"], str)
     assert isinstance(value["clusterId"], str)
-    models.TotalResources.model_validate(value["totalResources"])
+    fits(models.TotalResources, value["totalResources"])
     assert value["resources"], "an empty list shows nothing"
     for entry in value["resources"]:
-        models.Resources.model_validate(entry)
+        fits(models.Resources, entry)
     if "effective" in value:
-        models.SchedulingRules.model_validate(value["effective"]["schedulingRules"] or {})
+        fits(models.SchedulingRules, value["effective"]["schedulingRules"] or {})
     if value.get("status"):
         known = {"Creating", "Updating", "Deleting", "Deleted", "Initializing", "Ready"}
         assert value["status"]["phase"] in known | {"NotReady", "Unknown"}
@@ -666,7 +709,7 @@ def make_world(client: RunaiClient, vendor: VendorClient, needs: tuple[str, ...]
 def make_template(vendor: VendorClient, project_id: str) -> str:
     body = {
         "meta": {"name": "template-1", "scopeType": "project", "scopeId": project_id},
-        "spec": {"environment": {"image": IMAGE, "command": "true"}},
+        "spec": {"image": IMAGE, "command": "true"},
     }
     models.TrainingTemplateCreationRequest.model_validate(body)
     answer = vendor.workloads.workload_templates.create_training_template(body)
