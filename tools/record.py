@@ -150,9 +150,10 @@ def _sweep(client: RunaiClient, project_name: str) -> None:
     ours = client.workloads.list(filter_by=[f"projectId=={project.id}", f"name=^{mark}"])
     if ours:
         client.workloads.batch([found.id for found in ours], "delete")
-    for credential in client.registry_credentials.list(project_id=project.id):
-        if credential.name.startswith(mark):
-            client.registry_credentials.delete(credential.id)
+    for family in (client.registry_credentials, client.generic_secrets):
+        for credential in family.list(project_id=project.id):
+            if credential.name.startswith(mark):
+                family.delete(credential.id)
     current = client.version.has_service_accounts
     accounts = client.service_accounts if current else client.applications
     for account in accounts.list():

@@ -72,6 +72,27 @@ def test_a_failure_writes_nothing_and_cleans_up(
     assert not any(path.is_file() for path in folder.rglob("*"))
 
 
+def test_sweep_removes_what_a_killed_recording_left(
+    target: record.Target, admin_client: RunaiClient
+) -> None:
+    world = target.world()
+    _make_account(world)
+    role = admin_client.roles.create("wire-role", "", [admin_client.permission_sets.list()[0].id])
+    account = admin_client.service_accounts.find("wire-made")
+    kept = admin_client.service_accounts.create("somebody-else")
+    assert account is not None
+    project = admin_client.projects.find("ml-team")
+    assert project is not None
+    rule = admin_client.access_rules.create(
+        account.client_id, "service-account", role.id, "project", project.id
+    )
+    record._sweep(admin_client, "ml-team")
+    assert admin_client.service_accounts.find("wire-made") is None
+    assert admin_client.roles.find("wire-role") is None
+    assert rule.id not in {left.id for left in admin_client.access_rules.list()}
+    assert admin_client.service_accounts.get(kept.id).name == "somebody-else"
+
+
 class _Compressed(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         body = gzip.compress(json.dumps({"clientSecret": "hush", "seen": True}).encode())

@@ -65,6 +65,7 @@ def test_secret_variables_of_a_workload_lose_their_value_only() -> None:
                 {"name": "ZENML_STORE_API_TOKEN", "value": "hush"},
                 {"name": "EPOCHS", "value": "3"},
             ],
+            "keyValuePairs": [{"key": "ANY", "value": "hush"}],
             "flat": {"AWS_SECRET_ACCESS_KEY": "hush", "REGION": "here"},
         }
     )
@@ -72,6 +73,7 @@ def test_secret_variables_of_a_workload_lose_their_value_only() -> None:
         {"name": "ZENML_STORE_API_TOKEN", "value": PLACEHOLDER},
         {"name": "EPOCHS", "value": "3"},
     ]
+    assert found["keyValuePairs"] == [{"key": "ANY", "value": PLACEHOLDER}]
     assert found["flat"] == {"AWS_SECRET_ACCESS_KEY": PLACEHOLDER, "REGION": "here"}
 
 

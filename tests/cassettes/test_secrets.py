@@ -20,7 +20,7 @@ CASSETTES = sorted(cassette.FOLDER.rglob("*.yaml"))
 #: Shapes of credentials that do not depend on where they stand.
 SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\bZEN(?:PRO)?KEY_|\bAKIA[0-9A-Z]{12}|\bgh[pousr]_\w{20}"
-    r"|\bglpat-|\bxox[abp]-|\bhf_\w{20}|\bnvapi-|[Bb]earer\s+\S{8}|[Bb]asic\s+[\w+/=]{12}"
+    r"|nobody-has|\bglpat-|\bxox[abp]-|\bhf_\w{20}|\bnvapi-|[Bb]earer\s+\S{8}|[Bb]asic\s+[\w+/=]{12}"
 )
 HOSTS_ALLOWED = re.compile(r"([\w-]+\.)*(example\.com|example\.org|invalid|svc|local)")
 URL = re.compile(r"https?://([^\s/\"'\\?#:]+)")
@@ -59,6 +59,8 @@ def _in_json(value: Any, key: str = "") -> Iterator[str]:
             PLACEHOLDER,
         ):
             yield f"variable {name}"
+        if any(pair.get("value") != PLACEHOLDER for pair in value.get("keyValuePairs") or ()):
+            yield "a pair of a generic secret"
         for inner, item in value.items():
             yield from _in_json(item, inner)
     elif isinstance(value, list):
@@ -125,6 +127,7 @@ PLANTED = {
     "jwt in a message": {
         "response": {"body": {"string": "bad token eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln"}}
     },
+    "generic secret": {"request": {"body": '{"keyValuePairs": [{"key": "K", "value": "hush"}]}'}},
     "variable": {"request": {"body": '{"e": [{"name": "MY_TOKEN", "value": "hush"}]}'}},
     "host": {"response": {"body": {"string": '{"url": "https://acme.run.ai/x"}'}}},
     "person": {"response": {"body": {"string": '{"createdBy": "jo@acme.io"}'}}},

@@ -16,13 +16,16 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, TypeVar
 
+import httpx
+
 from runai_api import NotFound, RunaiClient, RunaiError
+from runai_api._http import Deadline
 
 T = TypeVar("T")
 CURRENT, LEGACY = "2.24", "2.23"
 #: How long a scenario waits for a real control plane.
 PATIENCE_SECONDS = 180.0
-POLL_SECONDS = 0.2
+EMULATOR_POLL_SECONDS, TENANT_POLL_SECONDS = 0.2, 5.0
 
 
 @dataclass
@@ -69,6 +72,20 @@ class World:
     def project_id(self) -> str:
         return self.prepared["project_id"]
 
+    def raw(self, method: str, path: str, body: Any = None) -> Any:
+        """One request that the client has no operation for; never part of a recording."""
+        with self.connect() as client:
+            token = client._tokens.current(Deadline(PATIENCE_SECONDS))
+        answer = httpx.request(
+            method,
+            self.base_url + path,
+            json=body,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
     def undo(self, action: Callable[[RunaiClient], object]) -> None:
         """What to do afterwards if the scenario did not get to it; outside of the recording."""
         self._undo.append(action)
@@ -96,7 +113,7 @@ class World:
             if time.monotonic() > end:
                 raise TimeoutError(f"not reached within {PATIENCE_SECONDS:g} s; last: {state!r}")
             if not self.replaying:
-                time.sleep(POLL_SECONDS)
+                time.sleep(EMULATOR_POLL_SECONDS if self.emulator else TENANT_POLL_SECONDS)
             state = read()
         return state
 
@@ -170,7 +187,7 @@ def recordings() -> Iterable[tuple[Scenario, str]]:
 
 
 @contextmanager
-def raises(kind: type[RunaiError]) -> Iterator[list[Any]]:
+def raises(kind: type[RunaiError] | tuple[type[RunaiError], ...]) -> Iterator[list[Any]]:
     """The block must fail with this error, which is put into the list."""
     caught: list[Any] = []
     try:
@@ -178,4 +195,4 @@ def raises(kind: type[RunaiError]) -> Iterator[list[Any]]:
     except kind as error:
         caught.append(error)
     if not caught:
-        raise AssertionError(f"{kind.__name__} was expected")
+        raise AssertionError(f"{kind} was expected")

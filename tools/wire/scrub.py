@@ -66,7 +66,21 @@ _FOREIGN_NAMES = re.compile(
     r"workload-templates|authorization/access-rules|authorization/me/access-rules)"
 )
 _NAME_KEYS = frozenset(
-    {"name", "projectname", "departmentname", "clustername", "scopename", "clientid", "subjectid"}
+    [
+        "name",
+        "projectname",
+        "departmentname",
+        "clustername",
+        "scopename",
+        "namespace",
+        "clientid",
+        "subjectid",
+        "nodename",
+        "ip",
+        "hostip",
+        "podip",
+        "domain",
+    ]
 )
 
 
@@ -153,10 +167,8 @@ class Scrubber:
                 else self._walk(item, hide_names)
                 for key, item in value.items()
             }
-            if _SECRET_VARIABLE.search(str(found.get("name", ""))) and isinstance(
-                found.get("value"), str
-            ):
-                found["value"] = PLACEHOLDER
+            for pair in _secret_pairs(found):
+                pair["value"] = PLACEHOLDER
             return {
                 key: PLACEHOLDER if _is_secret_map_entry(key, item) else item
                 for key, item in found.items()
@@ -179,6 +191,14 @@ class Scrubber:
         if hide_names and plain in _NAME_KEYS and self._own is not None and not self._own(value):
             return _pseudonym(value)
         return value
+
+
+def _secret_pairs(found: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Variables whose name says that they are secret, and all pairs of a generic secret."""
+    pairs = [pair for pair in found.get("keyValuePairs") or () if isinstance(pair, dict)]
+    if _SECRET_VARIABLE.search(str(found.get("name", ""))) and isinstance(found, dict):
+        pairs.append(found)
+    return [pair for pair in pairs if isinstance(pair.get("value"), str)]
 
 
 def _is_secret_map_entry(key: str, item: Any) -> bool:

@@ -35,6 +35,20 @@ def credential(world: World) -> None:
         world.until(lambda: _exists(client, made.id), lambda there: not there)
 
 
+@scenario("credentials/generic_secret", prepare=sandbox)
+def generic_secret(world: World) -> None:
+    with world.connect() as client:
+        made = client.generic_secrets.create(
+            world.name("tokens"), world.project_id, {"KEY": "a-value-nobody-has"}
+        )
+        world.undo(lambda admin: admin.generic_secrets.delete(made.id))
+        assert client.generic_secrets.wait_ready(made).kubernetes_secret_name
+        found = client.generic_secrets.find(made.name, world.project_id)
+        assert found is not None
+        assert found.id == made.id
+        client.generic_secrets.delete(made.id)
+
+
 def _exists(client: RunaiClient, credential_id: str) -> bool:
     try:
         client.registry_credentials.get(credential_id)
