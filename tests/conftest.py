@@ -64,6 +64,11 @@ class ZenMLServer:
     url: str
     api_key: str
     database: Path
+    log: Path
+
+    def requests(self) -> list[str]:
+        """The lines of the access log so far."""
+        return [line for line in self.log.read_text().splitlines() if "HTTP/1.1" in line]
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,11 @@ def zenml_server(services_folder: Path) -> Iterator[ZenMLServer]:
     """One ZenML server for the session (its first start takes several seconds)."""
     folder = services_folder / "zenml"
     password = secrets.token_urlsafe(16)
-    service = services.start_zenml(folder, services.free_port(), password)
+    service = services.start_zenml(folder, services.free_port(), password, access_log=True)
     try:
         key = services.make_api_key(service.url, password, "provisioner")
         database = folder / "zenml-server" / "stores" / "default_zen_store" / "zenml.db"
-        yield ZenMLServer(service.url, key, database)
+        yield ZenMLServer(service.url, key, database, service.log)
     finally:
         service.stop()
 

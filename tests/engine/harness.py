@@ -88,9 +88,8 @@ class Engine:
             text=True,
             timeout=TIME_LIMIT,
         )
-        outcome = Outcome(f"pulumi {' '.join(arguments)}", ran.returncode, ran.stdout)
-        self.transcript += f"$ {outcome.command}\n{outcome.output}\n"
-        return outcome
+        self.transcript += ran.stdout
+        return Outcome(f"pulumi {' '.join(arguments)}", ran.returncode, ran.stdout)
 
     def configure(self, **settings: Any) -> None:
         """Set values (dictionaries as a whole); secrets encrypted; None removes a key."""
