@@ -44,7 +44,7 @@ class EmulatorApp:
             found = _Route(endpoint, regex, HANDLERS[endpoint.method, endpoint.path])
             self._routes.setdefault(_family(endpoint.path), []).append(found)
         self.faults = Faults()
-        self._admin = routes.admin.Admin(emulator, self.faults)
+        self.admin = routes.admin.Admin(emulator, self.faults)
 
     # -- ASGI ----------------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ class EmulatorApp:
         call = self._call(scope, headers, await _read(receive))
         line = Connection(receive, send)
         if call.path.startswith("/_emulator/"):
-            await line.answer(*await self._admin.handle(call))
+            await line.answer(*await self.admin.handle(call))
             return
         token = headers.get(b"authorization")
         if self.faults.active:

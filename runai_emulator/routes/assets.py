@@ -170,13 +170,20 @@ def used_by(emulator: Emulator, asset: Row) -> dict[str, Any]:
     for template in emulator.store.templates.values():
         if name in secret_names(template["spec"]):
             found["templates"].append({"id": template["id"], "name": template["name"]})
+    referring = [
+        row
+        for row in emulator.store.assets.values()
+        if asset["id"] in (row["spec"].get(key) for key in REFERENCES)
+    ]
     return {
         **found,
-        "assets": [
-            {"id": row["id"], "name": row["name"], "kind": row["kind"]}
-            for row in emulator.store.assets.values()
-            if asset["id"] in (row["spec"].get(key) for key in REFERENCES)
-        ],
+        "assets": {
+            "environments": [],
+            "computes": [],
+            "datasources": [
+                {"id": row["id"], "name": row["name"], "kind": row["kind"]} for row in referring
+            ],
+        },
     }
 
 
@@ -246,7 +253,9 @@ def update_meta(emulator: Emulator, call: Call, asset: Row) -> Row:
 
 
 def delete_asset(emulator: Emulator, asset: Row) -> Answer:
-    users = [name for name, entries in used_by(emulator, asset).items() if entries]
+    used = used_by(emulator, asset)
+    used |= used.pop("assets")
+    users = [name for name, entries in used.items() if entries]
     if users:
         raise ApiError(412, f"Precondition failed: the asset is in use by {', '.join(users)}.")
     emulator.store.assets.delete_later(asset)
