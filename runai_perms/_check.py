@@ -87,6 +87,11 @@ class Report:
     probes: tuple[Probe, ...] = ()
 
     @property
+    def place(self) -> str:
+        """Where the rights are needed, in words."""
+        return f"project {self.project}" if self.project else "the whole account"
+
+    @property
     def findings(self) -> tuple[Finding, ...]:
         """Everything worth saying, errors first."""
         found = list(_findings(self))
@@ -166,7 +171,7 @@ def with_probes(report: Report, probes: Iterable[Probe]) -> Report:
 
 
 def _findings(report: Report) -> Iterator[Finding]:
-    evaluation, project = report.evaluation, report.project or "the project"
+    evaluation, project = report.evaluation, report.place
     if report.reading.enabled is False:
         yield Finding(
             FindingKind.DISABLED,
@@ -222,7 +227,7 @@ def _findings(report: Report) -> Iterator[Finding]:
 def _missing(verdict: Verdict, project: str) -> Finding:
     need = verdict.need
     tenant_wide = need.reach is Reach.TENANT
-    place = "the whole account" if tenant_wide else f"project {project}"
+    place = "the whole account" if tenant_wide else project
     why = ", ".join(need.operations) or ", ".join(need.features)
     message = f"{need.permission} is missing in {place}; needed for {why} [{need.certainty}]"
     if verdict.elsewhere:
@@ -245,7 +250,7 @@ def _too_much(evaluation: Evaluation, project: str) -> Iterator[Finding]:
             FindingKind.TOO_WIDE,
             str(rule),
             f"rule {rule} reaches beyond {project}: its scope is a whole {rule.scope.type.label}",
-            f"replace it by a rule at project {project}",
+            f"replace it by a rule at {project}",
         )
     for rule in evaluation.elsewhere:
         yield Finding(

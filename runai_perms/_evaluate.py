@@ -220,7 +220,7 @@ def _misplaced(
             continue
         if not path.covers(rule.scope):
             beside.append(rule)
-        elif rule.scope.type is not ScopeType.PROJECT:
+        elif rule.scope.type is not ScopeType.PROJECT and path.project_name:
             reach = {g.permission for g in held.grants if g.rule == rule}
             if not reach & tenant_needs or rule.scope.type is ScopeType.SYSTEM:
                 wide.append(rule)

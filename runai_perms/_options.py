@@ -237,10 +237,10 @@ def find_target(
 
 
 def require_project(target: Target) -> None:
-    """Most questions are about one project; say so before anything is asked."""
+    """Only who provisions may work in the whole account; all others work in a project."""
     from runai_perms._errors import UsageError
 
-    if not target.project:
+    if not target.project and not target.profile.grants:
         raise UsageError("no project: give --project or --stack, or set RUNAI_PROJECT")
 
 

@@ -82,12 +82,12 @@ def read_own(
         spent += requests
     subject = rules[0].subject_id if rules else "these credentials"
     if ROLES_READ in summary:
-        roles = _read_roles(client, with_sets=True)
-        held = holdings(rules, roles)
+        with_sets = max_requests is None or spent + 2 <= max_requests
+        held = holdings(rules, _read_roles(client, with_sets=with_sets))
         seen = {g.permission for g in held.grants}
         if not held.gaps and seen == summary:
             return Reading(version, subject, path, held)
-        spent += 2
+        spent += 1 + with_sets
     budget = None if max_requests is None else max(0, max_requests - spent)
     held = _from_summary(client, rules, summary, path, tuple(needs), budget)
     return Reading(version, subject, path, held)
@@ -108,28 +108,39 @@ def read_subject(
     """
     version = client.version.value
     kind, name = _subject_type(subject, client)
+    # Token, rules, project (and cluster), roles and the reader's own sight are asked for always.
+    spent = _token_requests(version) + 3 + (project is not None) + (cluster is not None)
+    allowed = spent + 3 if max_requests is None else max_requests
     notes: list[str] = []
-    spent = _token_requests(version)
     identities, enabled = [name], None
-    if kind in ("service-account", "app"):
-        identities, enabled, note = _account(client, kind, name)
-        notes += note
-        spent += 1
-    found = client.access_rules.list(subject_ids=identities, subject_type=kind)
-    rules = [_rule(r) for r in found if r.subject_type == kind]
-    spent += 1
-    path = ScopePath()
-    if project is not None:
-        path = find_project(client, project, cluster)
-        spent += 1 if cluster is None else 2
-    spent += 2
-    with_sets = max_requests is None or spent + 1 <= max_requests
-    held = holdings(rules, _read_roles(client, with_sets=with_sets) if rules else ())
-    sight = client.permissions.permitted_scopes("access_rules", "read")
-    gap = _hidden_rules(permitted(sight, "read"))
+    ask_account = kind in ("service-account", "app")
+    if ask_account and spent < allowed:
+        identities, enabled, notes = _account(client, kind, name)
+        ask_account, spent = False, spent + 1
+    rules = _rules_of(client, kind, identities)
+    if not rules:
+        spent -= 1
+        if ask_account:
+            identities, enabled, notes = _account(client, kind, name)
+            rules = _rules_of(client, kind, identities) if identities != [name] else []
+    elif ask_account:
+        notes = [f"whether the {kind} is enabled was not asked, to save a request"]
+    path = ScopePath() if project is None else find_project(client, project, cluster)
+    roles = _read_roles(client, with_sets=spent < allowed) if rules else []
+    held = holdings(rules, roles)
+    if spent > allowed:
+        gap = f"not asked in {allowed} requests: which access rules can be read; use --exact"
+    else:
+        sight = client.permissions.permitted_scopes("access_rules", "read")
+        gap = _hidden_rules(permitted(sight, "read"))
     if gap:
         held = replace(held, gaps=(*held.gaps, gap))
     return Reading(version, f"{kind} {name}", path, held, enabled, tuple(notes))
+
+
+def _rules_of(client: RunaiClient, kind: str, identities: Sequence[str]) -> list[Rule]:
+    found = client.access_rules.list(subject_ids=identities, subject_type=kind)
+    return [_rule(r) for r in found if r.subject_type == kind]
 
 
 def find_project(client: RunaiClient, name: str, cluster: str | None = None) -> ScopePath:

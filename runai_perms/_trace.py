@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,11 +98,14 @@ def summarise(entries: Iterable[Mapping[str, Any]], catalogue: Catalogue | None 
 def run_traced(command: Sequence[str], log: str | Path) -> int:
     """Run a command with the request log on; returns its exit status.
 
+    What it prints goes to standard error, so that standard output holds the report alone.
     Raises :class:`UsageError` when the command cannot be started.
     """
     environment = {**os.environ, LOG_VARIABLE: str(Path(log).resolve())}
     try:
-        return subprocess.run(list(command), env=environment, check=False).returncode
+        return subprocess.run(
+            list(command), env=environment, stdout=sys.stderr, check=False
+        ).returncode
     except FileNotFoundError:
         raise UnknownName("command", command[0]) from None
     except OSError as error:

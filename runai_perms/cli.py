@@ -178,7 +178,7 @@ def trace(command: Sequence[str], output: str | None, form: str) -> None:
     """Run COMMAND and report which permissions it used: trace -- python train.py.
 
     Sees the requests of this project's client, in COMMAND and the processes it starts on this
-    machine. The exit code is COMMAND's own unless the run itself fails.
+    machine. What COMMAND prints goes to standard error. The exit code is COMMAND's own.
     """
     from runai_perms._run import run_trace
 

@@ -30,7 +30,7 @@ _LEVELS = {"error": "bad", "warning": "much", "note": ""}
 
 def render(report: Report, fail_on: str = "missing") -> str:
     """The whole page."""
-    title = f"{report.reading.subject}: {report.profile} in {report.project}"
+    title = f"{report.reading.subject}: {report.profile} in {report.place}"
     css = resources.files("runai_perms").joinpath("data/report.css").read_text("utf-8")
     body = "\n".join(
         [
@@ -58,8 +58,8 @@ def _head(report: Report, fail_on: str) -> Iterator[str]:
     features = f" with {', '.join(report.features)}" if report.features else ""
     yield f"<h1>{escape(reading.subject)}</h1>"
     yield (
-        f'<p class="soft">{escape(report.profile + features)} in project'
-        f" {escape(report.project)} · {escape(report.control_plane)}"
+        f'<p class="soft">{escape(report.profile + features)} in'
+        f" {escape(report.place)} · {escape(report.control_plane)}"
         f" (Run:ai {escape(reading.version)})</p>"
     )
     yield f'<p><span class="verdict {style}">{words}</span></p>'

@@ -29,7 +29,7 @@ def render(report: Report, fail_on: str = "missing") -> str:
         for kind, name, outcome in cases
     )
     counts = {t: sum(f"<{t} " in o for _, _, o in cases) for t in ("failure", "error", "skipped")}
-    name = quoteattr(f"runai-perms {report.profile} {report.project}".strip())
+    name = quoteattr(f"runai-perms {report.profile} in {report.place}")
     totals = (
         f'tests="{len(cases)}" failures="{counts["failure"]}"'
         f' errors="{counts["error"]}" skipped="{counts["skipped"]}"'

@@ -25,7 +25,7 @@ _DESCRIPTIONS = {
 def render(report: Report, fail_on: str = "missing") -> str:
     """One run with one result a finding."""
     kinds = list(FindingKind)
-    place = f"{report.reading.subject} at project {report.project or '(none)'}"
+    place = f"{report.reading.subject} in {report.place}"
     run = {
         "tool": {
             "driver": {

@@ -52,7 +52,7 @@ def _and_more(report: Report, excess: int) -> str:
 
 def _lines(report: Report, fail_on: str) -> Iterator[str]:
     reading = report.reading
-    where = f" in project {report.project}" if report.project else ""
+    where = f" in {report.place}"
     features = f" with {', '.join(report.features)}" if report.features else ""
     yield click.style(f"{reading.subject}: {report.profile}{features}{where}", bold=True)
     yield f"{report.control_plane} (Run:ai {reading.version})"
