@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from runai_perms._catalogue import DEFAULT_VERSION, load_catalogue
 from runai_perms._errors import ExitCode, IncompleteAnswer, UnknownName, UsageError
 from runai_perms._model import Permission
-from runai_perms._options import find_access, find_profile
 from runai_perms._reading import read_roles, read_subject
+from runai_perms._target import find_access, find_profile
 
 if TYPE_CHECKING:
     from runai_api import RunaiClient

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runai_perms import _options as options
 from runai_perms._catalogue import Certainty, Need, load_catalogue
 from runai_perms._check import Report, check, with_probes
 from runai_perms._errors import ExitCode, UsageError
@@ -23,6 +22,7 @@ from runai_perms._reading import (
     read_subject,
 )
 from runai_perms._role import Applied, Fit, RolePlan, apply, as_json, as_pulumi, fits, plan_role
+from runai_perms._target import Target, find_target, require_project
 from runai_perms._trace import Trace, read_trace, run_traced
 
 FIRST_PAUSE_SECONDS = 0.25
@@ -31,7 +31,7 @@ LONGEST_PAUSE_SECONDS = 5.0
 
 
 def run_check(
-    target: options.Target,
+    target: Target,
     *,
     probing: bool,
     wait: float | None,
@@ -69,8 +69,8 @@ def run_check(
 
 def run_question(permission: Permission, given: Mapping[str, Any]) -> Answer:
     """Answer one question, with as many requests as an exact answer needs."""
-    target = options.find_target(**given)
-    options.require_project(target)
+    target = find_target(**given)
+    require_project(target)
     project = target.project or ""
     with target.access.client() as client:
         if target.subject:
@@ -144,9 +144,7 @@ class RoleResult:
         return "\n".join(lines)
 
 
-def run_role(
-    target: options.Target, name: str, from_trace: str | None, apply_it: bool
-) -> RoleResult:
+def run_role(target: Target, name: str, from_trace: str | None, apply_it: bool) -> RoleResult:
     """Plan a role, and make it when asked to."""
     trace = read_trace(from_trace) if from_trace else None
     with target.access.client() as client:

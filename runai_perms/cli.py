@@ -83,10 +83,11 @@ def check(form: str, fail_on: str, probe: bool, wait: float | None, exact: bool,
     Costs at most 6 requests.
     """
     from runai_perms._run import run_check
+    from runai_perms._target import find_target, require_project
     from runai_perms.render import render
 
-    target = options.find_target(**o)
-    options.require_project(target)
+    target = find_target(**o)
+    require_project(target)
     report = run_check(target, probing=probe, wait=wait, exact=exact, talk=_talk)
     click.echo(render(report, form, fail_on))
     sys.exit(report.exit_code(fail_on))
@@ -138,9 +139,10 @@ def needs(profile: str | None, features: Sequence[str], version: str, form: str)
     """List what a profile needs, without asking anybody."""
     from runai_perms._catalogue import load_catalogue
     from runai_perms._explain import list_needs
+    from runai_perms._target import find_profile, split_features
 
-    chosen = options.find_profile(profile)
-    found = load_catalogue().needs(chosen, options.split_features(features), version)
+    chosen = find_profile(profile)
+    found = load_catalogue().needs(chosen, split_features(features), version)
     click.echo(list_needs(chosen, found, version, form))
 
 
@@ -162,8 +164,9 @@ def role(form: str, name: str, from_trace: str | None, apply_it: bool, **o: Any)
     Needs credentials that may read roles; --apply also to create and update them.
     """
     from runai_perms._run import run_role
+    from runai_perms._target import find_target
 
-    result = run_role(options.find_target(**o), name, from_trace, apply_it)
+    result = run_role(find_target(**o), name, from_trace, apply_it)
     for line in result.talk:
         _talk(line)
     click.echo(result.render(form))
@@ -211,10 +214,11 @@ def diff(left: str, right: str, form: str, **o: Any) -> None:
 def report(html: str, **o: Any) -> None:
     """Write the check as one self-contained HTML page; the exit code is that of check."""
     from runai_perms._run import run_check, write_file
+    from runai_perms._target import find_target, require_project
     from runai_perms.render import render
 
-    target = options.find_target(**o)
-    options.require_project(target)
+    target = find_target(**o)
+    require_project(target)
     result = run_check(target, probing=False, wait=None, exact=True, talk=_talk)
     write_file(html, render(result, "html"))
     _talk(f"wrote {html}")
