@@ -37,6 +37,10 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"runaiBaseUrl": "http://127.0.0.1:9"},
         ["127.0.0.1:9", "Connection refused", "Check the base URL"],
     ),
+    "plain http where TLS is expected": (
+        {"runaiBaseUrl": "https://{emulator}"},
+        ["TLS"],
+    ),
     "wrong admin secret": (
         {"runaiClientSecret": "canary-wrong"},
         ["gave no token", "emulator-admin"],
@@ -95,8 +99,13 @@ def engine(new_engine: NewEngine) -> Engine:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_says_what_is_wrong_before_anything_is_made(case: str, engine: Engine, writes: Any) -> None:
+def test_says_what_is_wrong_before_anything_is_made(
+    case: str, engine: Engine, emulator: Any, writes: Any
+) -> None:
     settings, expected = CASES[case]
+    if "{emulator}" in settings.get("runaiBaseUrl", ""):
+        address = emulator.base_url.removeprefix("http://")
+        settings = {"runaiBaseUrl": settings["runaiBaseUrl"].format(emulator=address)}
     file = engine.folder / "stacks" / f"Pulumi.{engine.stack}.yaml"
     before = file.read_text()
     engine.configure(**settings)
