@@ -5,24 +5,24 @@ The only module that knows httpx.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import platform
 import random
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn, Protocol
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
 from runai_api import _constants as constants
 from runai_api._config import RetryPolicy, Timeouts, is_loopback, normalise_base_url
+from runai_api._encoding import encode_body, encode_query
 from runai_api._failures import Reply, api_error, decode_json, redirect_error
 from runai_api._operation import Operation
 from runai_api._request_log import RequestLog
@@ -31,7 +31,6 @@ from runai_api.errors import (
     ConfigurationError,
     ConnectionFailed,
     DeadlineExceeded,
-    InvalidArgument,
     InvalidResponse,
     RunaiError,
 )
@@ -131,8 +130,8 @@ class Session:
         shown even if the server repeats them.
         """
         target = operation.path(path)
-        url = self.base_url + target + _query(params)
-        content, headers = _content(body, form)
+        url = self.base_url + target + encode_query(params)
+        content, headers = encode_body(body, form)
         deadline = deadline or Deadline(self.timeouts.total)
         what = f"{operation.method} {target}"
         attempt, renewed, token = 1, False, None
@@ -444,37 +443,6 @@ def _tls(
         ) from error
 
 
-def _query(params: Mapping[str, object] | None) -> str:
-    pairs = []
-    for name, value in (params or {}).items():
-        if value is None:
-            continue
-        if isinstance(value, bool):
-            pairs.append((name, "true" if value else "false"))
-        elif isinstance(value, (list, tuple)):
-            if value:
-                pairs.append((name, ",".join(map(str, value))))
-        else:
-            pairs.append((name, str(value)))
-    try:
-        return f"?{urlencode(pairs)}" if pairs else ""
-    except UnicodeEncodeError:
-        raise InvalidArgument("A query parameter is not text: it holds half a character.") from None
-
-
-def _content(body: object, form: Mapping[str, str] | None) -> tuple[bytes | None, dict[str, str]]:
-    if form is not None:
-        encoded = urlencode(form).encode()
-        return encoded, {"Content-Type": "application/x-www-form-urlencoded"}
-    if body is None:
-        return None, {}
-    try:
-        text = json.dumps(body, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidArgument("The request body cannot be written as JSON.") from None
-    return text.encode(), {"Content-Type": "application/json"}
-
-
 def _may_repeat(operation: Operation, reply: Reply) -> bool:
     if reply.status not in constants.RETRY_STATUSES:
         return False
@@ -510,16 +478,10 @@ def _causes(error: BaseException) -> Iterable[BaseException]:
         current = current.__cause__ or current.__context__
 
 
-_agent_lock = threading.Lock()
-_agent: list[str] = []
-
-
+@cache
 def _user_agent() -> str:
-    with _agent_lock:
-        if not _agent:
-            try:
-                own = version("zenml-runai")
-            except PackageNotFoundError:
-                own = "0"
-            _agent.append(f"zenml-runai/{own} python/{platform.python_version()}")
-        return _agent[0]
+    try:
+        own = version("zenml-runai")
+    except PackageNotFoundError:
+        own = "0"
+    return f"zenml-runai/{own} python/{platform.python_version()}"
