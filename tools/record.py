@@ -21,17 +21,43 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import httpx
+from pydantic import SecretStr
 
 from runai_api import RunaiClient, RunaiError
 from tools import services
 from tools.wire import cassette, play
-from tools.wire.scenario import Scenario, World, recordings
+from tools.wire.scenario import RUNAI_URL, ZENML_URL, Scenario, World, recordings
 from tools.wire.scrub import PLACEHOLDER, Scrubber
 
 PREFIX = "wire"
 EMULATOR_PROJECT = "ml-team"
 #: Long enough for cassettes to show states that settle later, as a real control plane does.
 EMULATOR_DELAY_SECONDS = 0.2
+
+
+class ZenMLServer:
+    """A ZenML server for the scenarios that need one, started when the first of them comes."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="record-zenml-")
+        self._service: services.Service | None = None
+        self._key = ""
+
+    def address(self) -> tuple[str, SecretStr]:
+        """Its URL and an API key."""
+        if self._service is None:
+            print("  starting a ZenML server (15 s or more)")
+            password = secrets.token_urlsafe(16)
+            self._service = services.start_zenml(
+                Path(self._folder.name), services.free_port(), password
+            )
+            self._key = services.make_api_key(self._service.url, password, "recorder")
+        return self._service.url, SecretStr(self._key)
+
+    def stop(self) -> None:
+        if self._service is not None:
+            self._service.stop()
+        self._folder.cleanup()
 
 
 @dataclass(frozen=True)
@@ -60,11 +86,12 @@ class Target:
 
     def scrubber(self, world: World) -> Scrubber:
         replace = {
+            **{secret.get_secret_value(): PLACEHOLDER for secret in world.secrets.values()},
             self.client_secret: PLACEHOLDER,
             **({} if self.emulator else {self.client_id: play.CLIENT_ID}),
         }
         own = None if self.emulator else self._own
-        return Scrubber({self.base_url: play.BASE_URL, **world.origins}, replace, own)
+        return Scrubber({self.base_url: RUNAI_URL, world.zenml_url: ZENML_URL}, replace, own)
 
     def _own(self, name: str) -> bool:
         """Names that may be seen: ours, the sandbox project's, those of the product."""
@@ -82,13 +109,17 @@ def main() -> int:
     if not wanted:
         print(f"No scenario begins with {' or '.join(options.cases)}.", file=sys.stderr)
         return 2
-    if os.environ.get("RUNAI_BASE_URL"):
-        return _from_tenant(wanted, sweep=options.sweep)
-    failed = 0
-    for version in sorted({version for _, version in wanted}):
-        with _emulator(version) as target:
-            failed += _record_all([one for one in wanted if one[1] == version], target)
-    return 1 if failed else 0
+    zenml = ZenMLServer()
+    try:
+        if os.environ.get("RUNAI_BASE_URL"):
+            return _from_tenant(wanted, zenml, sweep=options.sweep)
+        failed = 0
+        for version in sorted({version for _, version in wanted}):
+            with _emulator(version) as target:
+                failed += _record_all([one for one in wanted if one[1] == version], target, zenml)
+        return 1 if failed else 0
+    finally:
+        zenml.stop()
 
 
 def _options() -> argparse.Namespace:
@@ -104,7 +135,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _from_tenant(wanted: list[tuple[Scenario, str]], *, sweep: bool) -> int:
+def _from_tenant(wanted: list[tuple[Scenario, str]], zenml: ZenMLServer, *, sweep: bool) -> int:
     names = ("RUNAI_BASE_URL", "RUNAI_CLIENT_ID", "RUNAI_CLIENT_SECRET", "RUNAI_PROJECT")
     missing = [name for name in names if not os.environ.get(name)]
     if missing:
@@ -138,7 +169,7 @@ def _from_tenant(wanted: list[tuple[Scenario, str]], *, sweep: bool) -> int:
         if (found, other) not in usable:
             why = "needs the emulator" if found.emulator_only else f"is for {other}"
             print(f"  kept     {found.cassette(other)} ({why})")
-    return 1 if _record_all(usable, target) else 0
+    return 1 if _record_all(usable, target, zenml) else 0
 
 
 def _sweep(client: RunaiClient, project_name: str) -> None:
@@ -192,14 +223,14 @@ def _emulator(version: str) -> Iterator[Target]:
             service.stop()
 
 
-def _record_all(wanted: list[tuple[Scenario, str]], target: Target) -> int:
+def _record_all(wanted: list[tuple[Scenario, str]], target: Target, zenml: ZenMLServer) -> int:
     failed = 0
     for found, version in wanted:
         if target.emulator:
             httpx.post(f"{target.base_url}/_emulator/reset", timeout=30).raise_for_status()
         name = found.cassette(version)
         try:
-            count = _record(found, cassette.path_of(name), target)
+            count = _record(found, cassette.path_of(name), target, zenml)
         except Exception as error:
             failed += 1
             print(f"  FAILED   {name}: {type(error).__name__}: {error}")
@@ -208,9 +239,11 @@ def _record_all(wanted: list[tuple[Scenario, str]], target: Target) -> int:
     return failed
 
 
-def _record(found: Scenario, path: Path, target: Target) -> int:
+def _record(found: Scenario, path: Path, target: Target, zenml: ZenMLServer | None = None) -> int:
     world = target.world()
     try:
+        if found.needs_zenml and zenml is not None:
+            world.zenml_url, world.secrets["zenml"] = zenml.address()
         if found.prepare:
             found.prepare(world)
         header = {

@@ -22,7 +22,11 @@ SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\bZEN(?:PRO)?KEY_|\bAKIA[0-9A-Z]{12}|\bgh[pousr]_\w{20}"
     r"|nobody-has|\bglpat-|\bxox[abp]-|\bhf_\w{20}|\bnvapi-|[Bb]earer\s+\S{8}|[Bb]asic\s+[\w+/=]{12}"
 )
-HOSTS_ALLOWED = re.compile(r"([\w-]+\.)*(example\.com|example\.org|invalid|svc|local)")
+#: Names that belong to nobody, and the public pages that flavors refer to.
+HOSTS_ALLOWED = re.compile(
+    r"([\w-]+\.)*(example\.com|example\.org|invalid|svc|zenml\.io)|run-ai-docs\.nvidia\.com"
+    r"|public-flavor-logos\.s3\.eu-central-1\.amazonaws\.com"
+)
 URL = re.compile(r"https?://([^\s/\"'\\?#:]+)")
 
 

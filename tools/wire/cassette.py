@@ -7,6 +7,7 @@ interactions, with JSON bodies laid out to be read.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,9 @@ from vcr.request import Request
 from vcr.serializers import yamlserializer
 
 from tools.wire.scrub import Scrubber
+
+# vcrpy logs whole requests and answers at INFO, before they are scrubbed.
+logging.getLogger("vcr").setLevel(logging.WARNING)
 
 FOLDER = Path(__file__).resolve().parents[2] / "cassettes"
 MATCH_ON = ("method", "host", "path", "query", "normalised_body")

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tools.wire import cassette
-from tools.wire.scenario import Scenario, World
+from tools.wire.scenario import RUNAI_URL, Scenario, World
 from tools.wire.scrub import Scrubber
 
-BASE_URL = "https://runai.example.com"
 CLIENT_ID = "recorder"
 #: Taken out of requests like any other secret, so it need not be the one of the recording.
 CLIENT_SECRET = "replayed"  # noqa: S105
@@ -19,7 +18,7 @@ def world_of(path: Path, **more: Any) -> World:
     """The world that a cassette was recorded in, as its header has it."""
     header = cassette.metadata_of(path)
     return World(
-        base_url=BASE_URL,
+        base_url=RUNAI_URL,
         client_id=str(header["client_id"]),
         client_secret=CLIENT_SECRET,
         run=str(header["run"]),

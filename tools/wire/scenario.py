@@ -17,11 +17,14 @@ from pkgutil import iter_modules
 from typing import Any, TypeVar
 
 import httpx
+from pydantic import SecretStr
 
 from runai_api import NotFound, RunaiClient, RunaiError
 from runai_api._http import Deadline
 
 T = TypeVar("T")
+#: As what servers go into cassettes, whatever their real address.
+RUNAI_URL, ZENML_URL = "https://runai.example.com", "https://zenml.example.com"
 CURRENT, LEGACY = "2.24", "2.23"
 #: How long a scenario waits for a real control plane.
 PATIENCE_SECONDS = 180.0
@@ -48,8 +51,9 @@ class World:
     transport: Any = None
     """What carries the requests, where it is not the network."""
     prepared: dict[str, str] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
-    """Other servers of the scenario: where they are, and as what they go into the cassette."""
+    zenml_url: str = ZENML_URL
+    secrets: dict[str, SecretStr] = field(default_factory=dict, repr=False)
+    """What recording needs and a cassette never holds."""
     _undo: list[Callable[[RunaiClient], object]] = field(default_factory=list)
 
     def name(self, what: str) -> str:
@@ -85,6 +89,16 @@ class World:
         )
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+    def keep(self, what: str, client_id: str, secret: SecretStr) -> None:
+        """Remember an account that was prepared; a replay knows its id only."""
+        self.prepared[f"{what}_client_id"] = client_id
+        self.secrets[what] = secret
+
+    def kept(self, what: str) -> tuple[str, str]:
+        """Client id and secret of such an account."""
+        secret = self.secrets.get(what, SecretStr("replayed"))
+        return self.prepared[f"{what}_client_id"], secret.get_secret_value()
 
     def undo(self, action: Callable[[RunaiClient], object]) -> None:
         """What to do afterwards if the scenario did not get to it; outside of the recording."""
@@ -142,6 +156,8 @@ class Scenario:
     """It needs the emulator's admin routes, or changes more than a sandbox project."""
     client_only: bool = True
     """Nothing stands between the scenario and `runai_api`."""
+    needs_zenml: bool = False
+    """It also talks to a ZenML server, which the recorder starts."""
 
     def cassette(self, version: str) -> str:
         """``area/case``, with the version behind it where there are recordings of several."""
@@ -158,6 +174,7 @@ def scenario(
     prepare: Callable[[World], None] | None = None,
     emulator_only: bool = False,
     client_only: bool = True,
+    needs_zenml: bool = False,
 ) -> Callable[[Callable[[World], None]], Callable[[World], None]]:
     """Register a function as the scenario of ``cassettes/<case>.yaml`` (by default for 2.24)."""
 
@@ -165,7 +182,13 @@ def scenario(
         if case in _SCENARIOS:
             raise ValueError(f"two scenarios are named {case}")
         _SCENARIOS[case] = Scenario(
-            case, function, versions or (CURRENT,), prepare, emulator_only, client_only
+            case,
+            function,
+            versions or (CURRENT,),
+            prepare,
+            emulator_only,
+            client_only,
+            needs_zenml,
         )
         return function
 

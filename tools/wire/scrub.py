@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from provision._constants import SECRET_OWNER_KEY
+
 #: Stands where a secret was. Tests look for it, and for everything that is not it.
 PLACEHOLDER = "scrubbed"
 PERSON = "someone@example.com"
@@ -66,21 +68,8 @@ _FOREIGN_NAMES = re.compile(
     r"workload-templates|authorization/access-rules|authorization/me/access-rules)"
 )
 _NAME_KEYS = frozenset(
-    [
-        "name",
-        "projectname",
-        "departmentname",
-        "clustername",
-        "scopename",
-        "namespace",
-        "clientid",
-        "subjectid",
-        "nodename",
-        "ip",
-        "hostip",
-        "podip",
-        "domain",
-    ]
+    {"name", "projectname", "departmentname", "clustername", "scopename", "namespace"}
+    | {"clientid", "subjectid", "nodename", "ip", "hostip", "podip", "domain"}
 )
 
 
@@ -171,7 +160,7 @@ class Scrubber:
                 pair["value"] = PLACEHOLDER
             return {
                 key: PLACEHOLDER if _is_secret_map_entry(key, item) else item
-                for key, item in found.items()
+                for key, item in _without_values(found).items()
             }
         if isinstance(value, list):
             return [self._walk(item, hide_names) for item in value]
@@ -196,9 +185,21 @@ class Scrubber:
 def _secret_pairs(found: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Variables whose name says that they are secret, and all pairs of a generic secret."""
     pairs = [pair for pair in found.get("keyValuePairs") or () if isinstance(pair, dict)]
-    if _SECRET_VARIABLE.search(str(found.get("name", ""))) and isinstance(found, dict):
+    if isinstance(found, dict) and _SECRET_VARIABLE.search(str(found.get("name", ""))):
         pairs.append(found)
     return [pair for pair in pairs if isinstance(pair.get("value"), str)]
+
+
+def _without_values(found: dict[str, Any]) -> dict[str, Any]:
+    """A ZenML secret keeps its keys and, of its values, the mark of whose it is."""
+    values = found.get("values")
+    if isinstance(values, dict):
+        kept = {
+            key: item if key == SECRET_OWNER_KEY or not isinstance(item, str) else PLACEHOLDER
+            for key, item in values.items()
+        }
+        return {**found, "values": kept}
+    return found
 
 
 def _is_secret_map_entry(key: str, item: Any) -> bool:
