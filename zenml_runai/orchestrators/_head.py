@@ -80,6 +80,7 @@ class Head:
         self._interrupt_interval = interrupt_interval
         self._waited: set[str] = set()
         self._flying: dict[str, UUID] = {}
+        self._lingering: set[UUID] = set()
         self._lock = threading.Lock()
         self._next_lingering_check = time.monotonic() + LINGERING_CHECK_SECONDS
 
@@ -207,11 +208,11 @@ class Head:
         self._next_lingering_check = now + LINGERING_CHECK_SECONDS
         with self._lock:
             flying = {step_run_id: name for name, step_run_id in self._flying.items()}
-        if not flying:
-            return
-        for step_run in self._step_runs.failed():
-            if name := flying.get(step_run.id):
-                self._on_ended(name, step_run.id)
+        failed = {each.id for each in self._step_runs.failed()} & set(flying) if flying else set()
+        # The first time it may just be on its way out.
+        for step_run_id in failed & self._lingering:
+            self._on_ended(flying[step_run_id], step_run_id)
+        self._lingering = failed
 
     def _launcher_of(self, name: str) -> Launcher:
         return self._launcher(self._steps[name])

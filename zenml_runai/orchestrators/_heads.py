@@ -183,7 +183,8 @@ def _for_all_steps(
     for name, step in steps.items():
         own = settings_of(component, step)
         for key, value in compute(own, step.config.resource_settings).items():
-            if key not in result or _amount(value) > _amount(result[key]):
+            larger = key != "gpuRequestType" and _amount(value) > _amount(result.get(key))
+            if larger or key not in result:
                 result[key] = value
         ignored = [
             field for field in _PER_STEP_ONLY if getattr(own, field) != getattr(shared, field)

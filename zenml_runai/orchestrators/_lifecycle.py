@@ -95,12 +95,15 @@ def wait_for_run(component: Component, run: PipelineRunResponse, head_id: str) -
     seen = -1
     while True:
         current = patiently(lambda: Client().get_pipeline_run(run.id, hydrate=False))
-        if current.status.is_finished:
+        if current.status.is_finished and current.status is not ExecutionStatus.FAILED:
             break
         sighting = component.session.monitor.wait(head_id, seen, HEAD_POLL_SECONDS)
         seen = sighting.version
         if not sighting.ended:
+            # A run counts as failed from its first failure on, while other steps may go on.
             continue
+        if current.status.is_finished:
+            break
         if current.status in _HEADLESS:
             logger.info("Run `%s` is paused; resume it to go on.", run.name)
             break

@@ -148,7 +148,7 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
         from zenml_runai.entrypoints.pipeline import RunAIPipelineEntrypoint
 
         return self._submit_head(
-            snapshot, base_environment, placeholder_run, RunAIPipelineEntrypoint
+            snapshot, stack, base_environment, placeholder_run, RunAIPipelineEntrypoint
         )
 
     def submit_dynamic_pipeline(
@@ -166,11 +166,14 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
         from zenml_runai.entrypoints.dynamic import RunAIDynamicEntrypoint
 
         environment = {DYNAMIC_MONITORING_VARIABLE: DYNAMIC_MONITORING_SECONDS, **environment}
-        return self._submit_head(snapshot, environment, placeholder_run, RunAIDynamicEntrypoint)
+        return self._submit_head(
+            snapshot, stack, environment, placeholder_run, RunAIDynamicEntrypoint
+        )
 
     def _submit_head(
         self,
         snapshot: "PipelineSnapshotResponse",
+        stack: "Stack",
         environment: Mapping[str, str],
         run: PipelineRunResponse | None,
         entrypoint: "type[BaseEntrypointConfiguration]",
@@ -201,6 +204,7 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
             command=[*command, *arguments],
             environment={
                 **environment,
+                **get_runtime_environment(config=snapshot.pipeline_configuration, stack=stack),
                 **settings.environment_variables,
                 ORCHESTRATOR_RUN_ID: run_id,
             },

@@ -113,6 +113,11 @@ class Script:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
+    @property
+    def words(self) -> str:
+        """The output without the line breaks of tracebacks in boxes."""
+        return " ".join(self.output.split())
+
     def wait(self, timeout: float = 150) -> int:
         try:
             return self.process.wait(timeout)
@@ -280,9 +285,7 @@ def marks_folder(services_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stack_id(
-    zenml_api: ZenMLApi, emulator_process: Any, s3_server: Any, marks_folder: Path
-) -> str:
+def stack_id(zenml_api: ZenMLApi, emulator_process: Any, s3_server: Any, marks_folder: Path) -> str:
     """A stack that is complete: registered as provisioning does it, over REST."""
     from zenml_runai.flavors import RunAIOrchestratorFlavor, RunAIStepOperatorFlavor
 
@@ -322,10 +325,8 @@ def stack_id(
         "longest_status_interval": 0.5,
         "status_requests_per_minute": 300,
     }
-    # Processes of the emulator share this machine's /app.
-    folder = {"environment_variables": {"ZENML_RUNAI_APP_DIR": "app", MARKS: str(marks_folder)}}
     components = {
-        "orchestrator": (FLAVOR_NAME, {**connection, **folder}),
+        "orchestrator": (FLAVOR_NAME, connection),
         "step_operator": (FLAVOR_NAME, connection),
         "artifact_store": (
             "s3",
@@ -348,7 +349,13 @@ def stack_id(
             "configuration": configuration,
         }
         ids[kind] = [call("POST", "/components", json=body)["id"]]
-    return str(call("POST", "/stacks", json={"name": "lab", "components": ids})["id"])
+    stack = {
+        "name": "lab",
+        "components": ids,
+        # Processes of the emulator share this machine's /app.
+        "environment": {"ZENML_RUNAI_APP_DIR": "app", MARKS: str(marks_folder)},
+    }
+    return str(call("POST", "/stacks", json=stack)["id"])
 
 
 @pytest.fixture
