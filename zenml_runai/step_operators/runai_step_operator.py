@@ -120,22 +120,22 @@ class RunAIStepOperator(BaseStepOperator):
             entrypoint_command,
             environment,
         )
-        body = workload_body(
-            kind,
-            name=name,
-            target=target,
-            settings=settings,
-            container=container,
-            resources=info.config.resource_settings,
-            image_pull_secrets=image_pull_secrets(self.config),
-            labels=labels(
-                info.pipeline.name, info.run_id, info.pipeline_step_name, info.step_run_id
-            ),
-        )
-        if settings.workload_template_id is None:
-            body["spec"].setdefault("backoffLimit", _BACKOFF_LIMIT)
-        info.force_write_logs()
         try:
+            body = workload_body(
+                kind,
+                name=name,
+                target=target,
+                settings=settings,
+                container=container,
+                resources=info.config.resource_settings,
+                image_pull_secrets=image_pull_secrets(self.config),
+                labels=labels(
+                    info.pipeline.name, info.run_id, info.pipeline_step_name, info.step_run_id
+                ),
+            )
+            if settings.workload_template_id is None:
+                body["spec"].setdefault("backoffLimit", _BACKOFF_LIMIT)
+            info.force_write_logs()
             submitted = session.control_plane.submit(kind, body)
         except BaseException:
             delete_token(self.config, session, name)
