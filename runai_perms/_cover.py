@@ -92,19 +92,29 @@ def _goals(wanted: Iterable[Permission | Need]) -> list[tuple[Permission, ...]]:
 
 
 class _Search:
-    """Depth-first branch and bound over bit masks."""
+    """Depth-first branch and bound over bit masks.
+
+    A node chooses a set for the goal that fewest sets can meet. Sets already tried there are
+    barred below their later siblings, so that no combination is looked at twice.
+    """
 
     def __init__(self, candidates: Sequence[_Candidate]) -> None:
-        self.candidates = _undominated(candidates)
         self.exact = True
         self._nodes = 0
         self._best: tuple[int, int, tuple[int, ...]] | None = None
+        self._by_goal: dict[int, list[_Candidate]] = {}
+        for candidate in _undominated(candidates):
+            rest = candidate.covers
+            while rest:
+                low = rest & -rest
+                rest ^= low
+                self._by_goal.setdefault(low, []).append(candidate)
 
     def solve(self, goal: int) -> tuple[int, ...]:
-        self._branch(goal, 0, ())
+        self._branch(goal, 0, 0, ())
         return self._best[2] if self._best else ()
 
-    def _branch(self, left: int, excess: int, chosen: tuple[int, ...]) -> None:
+    def _branch(self, left: int, excess: int, barred: int, chosen: tuple[int, ...]) -> None:
         self._nodes += 1
         if not left:
             found = (excess.bit_count(), len(chosen), tuple(sorted(chosen)))
@@ -114,38 +124,39 @@ class _Search:
         if self._best is not None and self._nodes > MAX_NODES:
             self.exact = False
             return
-        options, bound = self._hardest(left, excess)
-        if self._best is not None:
-            if bound > self._best[0]:
-                return
-            if bound == self._best[0] and len(chosen) + 1 > self._best[1]:
-                return
-        for candidate in options:
+        options = self._options(left, excess, barred, len(chosen))
+        for _, _, _, candidate in options:
             self._branch(
-                left & ~candidate.covers, excess | candidate.excess, (*chosen, candidate.index)
+                left & ~candidate.covers,
+                excess | candidate.excess,
+                barred,
+                (*chosen, candidate.index),
             )
+            barred |= 1 << candidate.index
 
-    def _hardest(self, left: int, excess: int) -> tuple[list[_Candidate], int]:
-        """Sets for the goal with fewest sets, and the excess that is certain from here on."""
-        best: list[_Candidate] | None = None
-        bound = excess.bit_count()
+    def _options(
+        self, left: int, excess: int, barred: int, depth: int
+    ) -> list[tuple[int, int, int, _Candidate]]:
+        """Sets to try for the hardest goal, best first; none when no better cover can follow."""
+        best: list[tuple[int, int, int, _Candidate]] = []
+        limit, depth_limit = self._best[:2] if self._best else (None, 0)
         rest = left
         while rest:
             low = rest & -rest
             rest ^= low
-            options = [c for c in self.candidates if c.covers & low]
-            bound = max(bound, min((excess | c.excess).bit_count() for c in options))
-            if best is None or len(options) < len(best):
+            options = []
+            for c in self._by_goal[low]:
+                if barred >> c.index & 1:
+                    continue
+                total = (excess | c.excess).bit_count()
+                if limit is None or (total, depth + 1) <= (limit, depth_limit):
+                    options.append((total, -(c.covers & left).bit_count(), c.index, c))
+            if not options:
+                return []
+            if not best or len(options) < len(best):
                 best = options
-        assert best is not None  # noqa: S101 (left is not empty)
-        best.sort(
-            key=lambda c: (
-                (excess | c.excess).bit_count(),
-                -(c.covers & left).bit_count(),
-                c.index,
-            )
-        )
-        return best, bound
+        best.sort(key=lambda option: option[:3])
+        return best
 
 
 def _undominated(candidates: Sequence[_Candidate]) -> list[_Candidate]:
