@@ -74,6 +74,9 @@ def main() -> int:
     run("zenml", "stack", "describe")
     run("runai-perms", "check", "--stack", ZENML_STACK)
 
+    print("\n4. Run a pipeline: six steps, each a workload with what it needs and no more")
+    run(sys.executable, "stacks/quickstart/pipeline.py")
+
     print(f"\nDone in {time.monotonic() - started:.0f} s. The services keep running:")
     for name, service in running.items():
         print(f"  {name:9} {service.url}")

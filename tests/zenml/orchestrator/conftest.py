@@ -171,7 +171,12 @@ class Lab:
         source = self.folder / name / "train.py"
         source.parent.mkdir()
         source.write_text(f"{PRELUDE}\nRUN = {name!r}\n{textwrap.dedent(code)}")
-        log = self.folder / f"{name}.log"
+        return self.start_file(source, name, **environment)
+
+    def start_file(self, source: Path | str, name: str = "", **environment: str) -> Script:
+        """Start a pipeline's file."""
+        source = Path(source)
+        log = self.folder / f"{source.parent.name}-{source.stem}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
                 [sys.executable, str(source)],
