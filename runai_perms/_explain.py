@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import click
 
-from runai_perms._catalogue import Catalogue, Need, Operation, Profile, load_catalogue
+from runai_perms._catalogue import Catalogue, Certainty, Need, Operation, Profile, load_catalogue
 from runai_perms._errors import ExitCode
 from runai_perms._evaluate import Grant
 from runai_perms._model import Permission
-from runai_perms._reading import Reading
+from runai_perms._reading import Reading, read_own, read_subject
+from runai_perms._target import find_target, require_project
 from runai_perms.render._json import grant_data
 
 
@@ -157,6 +158,22 @@ def answer(permission: Permission, project: str, reading: Reading) -> Answer:
         elif rule not in giving:
             reasons.append((str(rule), f"role {rule.role_name} does not hold {permission}"))
     return Answer(permission, project, reading, grants, elsewhere, tuple(reasons))
+
+
+def run_question(permission: Permission, given: Mapping[str, Any]) -> Answer:
+    """Answer one question, with as many requests as an exact answer needs."""
+    target = find_target(**given)
+    require_project(target)
+    project = target.project or ""
+    with target.access.client() as client:
+        if target.subject:
+            reading = read_subject(
+                client, target.subject, project, cluster=target.cluster, max_requests=None
+            )
+        else:
+            need = Need(permission, (), (), Certainty.DOCUMENTED)
+            reading = read_own(client, project, [need], cluster=target.cluster, max_requests=None)
+    return answer(permission, project, reading)
 
 
 def explain(

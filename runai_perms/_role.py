@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from runai_perms._catalogue import Need
 from runai_perms._cover import Cover, smallest_cover
-from runai_perms._errors import UsageError
+from runai_perms._errors import ExitCode, UsageError
 from runai_perms._model import Permission, PermissionSet, Role, permissions_of
+from runai_perms._reading import read_permission_sets, read_roles
+from runai_perms._target import Target
+from runai_perms._trace import read_trace
 
 if TYPE_CHECKING:
     from runai_api import RunaiClient
@@ -132,3 +135,87 @@ def apply(client: RunaiClient, plan: RolePlan) -> Applied:
     )
     gained, lost = tuple(sorted(wanted - held)), tuple(sorted(held - wanted))
     return Applied(existing.id, "updated", gained, lost)
+
+
+@dataclass(frozen=True, slots=True)
+class RoleResult:
+    """The answer of ``role``: a plan where custom roles exist, and existing roles that fit."""
+
+    plan: RolePlan | None
+    fits: tuple[Fit, ...]
+    profile: str
+    features: tuple[str, ...]
+    applied: Applied | None = None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """1 when no role can give everything that is needed."""
+        if self.plan is None:
+            return ExitCode.OK if self.fits else ExitCode.MISSING
+        return ExitCode.MISSING if self.plan.cover.uncovered else ExitCode.OK
+
+    @property
+    def talk(self) -> list[str]:
+        """What to say beside the data."""
+        lines = []
+        if self.plan and self.plan.cover.excess:
+            lines.append(f"unavoidable excess: {', '.join(map(str, self.plan.cover.excess))}")
+        if self.plan and self.plan.cover.uncovered:
+            lines.append(f"no set gives: {', '.join(map(str, self.plan.cover.uncovered))}")
+        if self.plan and not self.plan.cover.exact:
+            lines.append("the search was cut short: a smaller role may exist")
+        if self.applied:
+            lines.append(f"role {self.applied.role_id} {self.applied.outcome}")
+            for word, permissions in (("gained", self.applied.gained), ("lost", self.applied.lost)):
+                if permissions:
+                    lines.append(f"{word}: {', '.join(map(str, permissions))}")
+        return lines
+
+    def render(self, form: str) -> str:
+        """text, json (the API's request body) or pulumi (code)."""
+        if form != "text":
+            if self.plan is None:
+                raise UsageError("this control plane has no custom roles: use --format text")
+            if form == "pulumi":
+                return as_pulumi(self.plan, self.profile, self.features)
+            return as_json(self.plan)
+        lines = []
+        if self.plan:
+            lines.append(f"role {self.plan.name}: {len(self.plan.needs)} rights needed")
+            lines += [
+                f"  {s.name}: {', '.join(map(str, sorted(s.permissions)))}"
+                for s in self.plan.cover.permission_sets
+            ]
+        if self.fits:
+            lines.append("existing roles that are enough, the narrowest first:")
+            lines += [
+                f"  {f.role.name}: {len(f.excess)} more than needed"
+                + (" (deprecated)" if f.role.deprecated else "")
+                for f in self.fits[:5]
+            ]
+        elif self.plan is None:
+            lines.append("no existing role is enough")
+        return "\n".join(lines)
+
+
+def run_role(target: Target, name: str, from_trace: str | None, apply_it: bool) -> RoleResult:
+    """Plan a role, and make it when asked to."""
+    trace = read_trace(from_trace) if from_trace else None
+    with target.access.client() as client:
+        needs = trace.needs if trace else target.needs(client.version.value)
+        roles = read_roles(client)
+        plan = applied = None
+        if client.version.has_custom_roles:
+            source = "a recorded run" if trace else _wish(target.profile.name, target.features)
+            plan = plan_role(name, needs, read_permission_sets(client), f"for {source}")
+        if apply_it:
+            if plan is None:
+                read_permission_sets(client)
+            else:
+                applied = apply(client, plan)
+    enough = tuple(f for f in fits(needs, roles) if f.role.name != name)
+    return RoleResult(plan, enough, target.profile.name, target.features, applied)
+
+
+def _wish(profile: str, features: Sequence[str]) -> str:
+    return f"{profile} with {', '.join(features)}" if features else profile

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,3 +125,49 @@ def _entries(path: Path, lines: Sequence[str]) -> Iterator[Mapping[str, Any]]:
                 f"{path}, line {number}: not a line of a request log (JSON with method and path)"
             ) from None
         yield entry
+
+
+def run_trace(command: Sequence[str], output: str | None, form: str) -> tuple[int, str]:
+    """Run a command and say what it used."""
+    if output:
+        status = run_traced(command, output)
+        return status, _render_trace(_read_if_any(output), form)
+    with tempfile.TemporaryDirectory(prefix="runai-perms-") as folder:
+        log = Path(folder) / "requests.jsonl"
+        status = run_traced(command, log)
+        return status, _render_trace(_read_if_any(log), form)
+
+
+def _read_if_any(path: str | Path) -> Trace:
+    if not Path(path).exists():
+        return Trace(0, (), {})
+    return read_trace(path, load_catalogue())
+
+
+def _render_trace(trace: Trace, form: str) -> str:
+    if form == "json":
+        data = {
+            "schema_version": 1,
+            "requests": trace.requests,
+            "permissions": [
+                {
+                    "permission": str(u.permission),
+                    "alternatives": [str(p) for p in u.alternatives],
+                    "reach": u.reach.value,
+                    "certainty": u.certainty.value,
+                    "operations": u.operations,
+                    "refused": u.refused,
+                }
+                for u in trace.uses
+            ],
+            "unknown_requests": dict(trace.unknown),
+        }
+        return json.dumps(data, indent=2)
+    lines = [f"{trace.requests} requests, {len(trace.uses)} permissions"]
+    width = max((len(str(u.permission)) for u in trace.uses), default=0)
+    for use in trace.uses:
+        operations = ", ".join(f"{name} x{count}" for name, count in use.operations.items())
+        refused = f"  refused x{use.refused}" if use.refused else ""
+        lines.append(f"  {use.permission!s:<{width}}  {operations}{refused}")
+    lines += [f"  right not known: {route} x{n}" for route, n in trace.unknown.items()]
+    return "\n".join(lines)

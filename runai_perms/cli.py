@@ -104,7 +104,7 @@ def explain(permission: str, form: str, **o: Any) -> None:
     the chain that decides it: rule, role, permission set, scope.
     """
     from runai_perms._explain import explain as explained
-    from runai_perms._run import run_question
+    from runai_perms._explain import run_question
 
     known = options.catalogue().permission(permission)
     answer = run_question(known, o) if o["project"] or o["stack"] or o["subject"] else None
@@ -123,7 +123,7 @@ def can_i(action: str, resource_type: str, form: str, **o: Any) -> None:
     Prints yes or no and the chain that decides it. Exit code 0 for yes, 1 for no, 6 for a name
     that does not exist, so that a typing error is never a "no".
     """
-    from runai_perms._run import run_question
+    from runai_perms._explain import run_question
 
     permission = options.catalogue().permission(f"{resource_type}:{action}")
     answer = run_question(permission, o)
@@ -163,7 +163,7 @@ def role(form: str, name: str, from_trace: str | None, apply_it: bool, **o: Any)
 
     Needs credentials that may read roles; --apply also to create and update them.
     """
-    from runai_perms._run import run_role
+    from runai_perms._role import run_role
     from runai_perms._target import find_target
 
     result = run_role(find_target(**o), name, from_trace, apply_it)
@@ -183,7 +183,7 @@ def trace(command: Sequence[str], output: str | None, form: str) -> None:
     Sees the requests of this project's client, in COMMAND and the processes it starts on this
     machine. What COMMAND prints goes to standard error. The exit code is COMMAND's own.
     """
-    from runai_perms._run import run_trace
+    from runai_perms._trace import run_trace
 
     status, text = run_trace(command, output, form)
     click.echo(text)
