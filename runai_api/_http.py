@@ -393,7 +393,7 @@ class Session:
         # Proxies of the environment are for the way out, not for services on this machine.
         environment = not is_loopback(parts.hostname or "")
         # A transport of the caller's own brings its own TLS.
-        context = True if transport else _tls(ca_bundle, parts.scheme, environment)
+        context = True if transport else _tls(ca_bundle, parts.scheme)
         try:
             return httpx.Client(
                 headers={"Accept": "application/json", "User-Agent": _user_agent()},
@@ -415,9 +415,7 @@ class Session:
             ) from error
 
 
-def _tls(
-    ca_bundle: str | os.PathLike[str] | None, scheme: str, environment: bool
-) -> ssl.SSLContext:
+def _tls(ca_bundle: str | os.PathLike[str] | None, scheme: str) -> ssl.SSLContext:
     """Verification is always on; `ca_bundle` (file or folder) replaces the public authorities."""
     if ca_bundle:
         try:
@@ -435,7 +433,7 @@ def _tls(
     if scheme == "http":  # nothing to verify, and reading the authorities costs 30 ms
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        return httpx.create_ssl_context(trust_env=environment)
+        return httpx.create_ssl_context()
     except OSError as error:
         raise ConfigurationError(
             "The certificate authorities that the environment names cannot be read.",

@@ -112,6 +112,14 @@ def test_a_private_authority_is_trusted_if_given(
         assert client.clusters.list() == []
 
 
+def test_the_environment_may_name_the_authority(
+    tls_server: str, authority: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority[1]))
+    with connect(tls_server) as client:
+        assert client.clusters.list() == []
+
+
 def test_an_unknown_authority_is_refused_at_once(tls_server: str) -> None:
     slept: list[float] = []
     with connect(tls_server, retry=RetryPolicy(attempts=3)) as client:
