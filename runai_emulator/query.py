@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from ._constants import DEFAULT_LIMIT, MAX_LIMIT
+from ._constants import DEFAULT_LIMIT, INT32_MAX, MAX_LIMIT
 from .clock import parse_iso
 from .wire import Call, bad_request
 
@@ -159,7 +159,7 @@ def select(
 
 
 def page_bounds(call: Call) -> tuple[int, int]:
-    offset = call.integer("offset", 0, low=0)
+    offset = call.integer("offset", 0, low=0, high=INT32_MAX)
     limit = call.integer("limit", DEFAULT_LIMIT, low=1, high=MAX_LIMIT)
     return offset or 0, limit or DEFAULT_LIMIT
 

@@ -69,6 +69,11 @@ def thing(required: tuple[str, ...] = (), **properties: Schema) -> Schema:
     return found
 
 
+def named(name: str, schema: Schema) -> Schema:
+    """Give a schema a name of its own in the OpenAPI document."""
+    return schema | {"title": name}
+
+
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str,
     "integer": int,

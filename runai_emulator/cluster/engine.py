@@ -27,11 +27,13 @@ from runai_emulator._constants import DEFAULT_SCRIPT
 
 from . import script as scripts
 from .index import Index
+from .kinds import ACTIVE, KINDS, PRIORITIES, TERMINAL
 from .pods import demands_of, make_pods
 from .processes import Processes
-from .scheduler import Refusal, Scheduler
+from .queue import Queue
+from .scheduler import Scheduler
 from .simulation import Simulation
-from .spec import ACTIVE, KINDS, PRIORITIES, TERMINAL, preemptible
+from .spec import preemptible
 from .workload import Pod, Workload
 
 if TYPE_CHECKING:
@@ -83,9 +85,7 @@ class Cluster:
         self.timeline: list[tuple[float, int, str, int, Callable[..., None], Any]] = []
         self._entries = 0
         self.sequence = 0
-        #: Workloads that wait for resources, by id.
-        self.queue: dict[str, Workload] = {}
-        self.dirty = False
+        self.queue = Queue(self)
         self.simulation = Simulation(self)
         self.processes = Processes(self)
         self._settling = False
@@ -137,10 +137,10 @@ class Cluster:
             if workload is None or generation not in (_ALWAYS, workload.generation):
                 continue
             action(workload, moment, *(() if argument is None else (argument,)))
-            if self.dirty and not (timeline and timeline[0][0] == moment):
-                self._schedule(moment)
-        if self.dirty:
-            self._schedule(now)
+            if self.queue.dirty and not (timeline and timeline[0][0] == moment):
+                self.queue.run(moment)
+        if self.queue.dirty:
+            self.queue.run(now)
 
     def capacity_changed(self) -> None:
         """Nodes or quota changed: look at the queue again."""
@@ -153,7 +153,7 @@ class Cluster:
         ]
         for workload in homeless:
             self.preempt(workload, self.now(), "its node is gone", "node-lost")
-        self.dirty = True
+        self.queue.dirty = True
         self.settle()
 
     def start_driving(self) -> None:
@@ -294,73 +294,11 @@ class Cluster:
             self.enqueue(workload, moment)
 
     def enqueue(self, workload: Workload, moment: float) -> None:
-        self.queue[workload.id] = workload
-        self.dirty = True
+        self.queue.add(workload)
 
-    # -- scheduling ----------------------------------------------------------------------------
+    # -- what was placed -----------------------------------------------------------------------
 
-    def _schedule(self, moment: float) -> None:
-        """Try to place what waits: higher priorities first, then the older."""
-        self.dirty = False
-        again = True
-        while again and self.queue:
-            again = False
-            refused: dict[tuple, list[Refusal]] = {}
-            for workload in sorted(self.queue.values(), key=self._rank):
-                shape = (
-                    workload.project_id,
-                    workload.pools,
-                    workload.demands,
-                    workload.preemptible,
-                    workload.priority,
-                )
-                if shape in refused:
-                    self._wait(workload, moment, refused[shape])
-                    continue
-                victims, refusals = self.scheduler.schedule(workload)
-                if refusals:
-                    refused[shape] = refusals
-                    self._wait(workload, moment, refusals)
-                    continue
-                del self.queue[workload.id]
-                for victim in victims:
-                    self.preempt(
-                        victim,
-                        moment,
-                        f"by workload {workload.name} of project {self._project_name(workload)}",
-                    )
-                self._placed(workload, moment)
-                # What was displaced may fit elsewhere.
-                again = again or bool(victims)
-        self.dirty = False
-
-    def _rank(self, workload: Workload) -> tuple[bool, int, int]:
-        """Projects within their quota first, then higher priorities, then the older."""
-        return (self.scheduler.over_quota(workload), -workload.priority, workload.seq)
-
-    def _project_name(self, workload: Workload) -> str:
-        row = self.emulator.store.projects.rows.get(workload.project_id)
-        return row["name"] if row else workload.project_id
-
-    def _wait(self, workload: Workload, moment: float, refusals: list[Refusal]) -> None:
-        message = " ".join(refusal.message for refusal in refusals)
-        reason = next((one.reason for one in refusals if one.reason), None)
-        if workload.phase == "Pending" and workload.reason == reason and workload.pending_messages:
-            same = [one.reason for one in workload.pending_messages] == [
-                one.reason for one in refusals
-            ]
-            if same:
-                return
-        if workload.phase == "Pending":
-            workload.message, workload.reason = message, reason
-            workload.updated_at = moment
-        else:
-            self.move(workload, "Pending", moment, message, reason)
-        workload.pending_messages = tuple(refusals)
-        self.event(workload, moment, "unschedulable", message)
-        self.save(workload)
-
-    def _placed(self, workload: Workload, moment: float) -> None:
+    def placed(self, workload: Workload, moment: float) -> None:
         self.move(workload, "Initializing", moment)
         make_pods(workload, moment)
         for pod in workload.pods:
@@ -418,7 +356,7 @@ class Cluster:
     def finish(self, workload: Workload, phase: str, moment: float, message: str = "") -> None:
         """Completed or Failed: free the resources, end what still runs."""
         self.scheduler.release(workload)
-        self.dirty = True
+        self.queue.dirty = True
         workload.completed_at = moment
         for pod in workload.pods:
             if pod.phase in ("Pending", "Running"):
@@ -448,7 +386,7 @@ class Cluster:
         if workload.phase in (*TERMINAL, "Stopping", "Stopped", "Deleting"):
             return
         workload.desired = "Stopped"
-        self.queue.pop(workload.id, None)
+        self.queue.discard(workload)
         self.move(workload, "Stopping", moment)
         self._killing_events(workload, moment)
         if not self.processes.kill(workload, moment, self.grace(workload)):
@@ -462,7 +400,7 @@ class Cluster:
 
     def stopped(self, workload: Workload, moment: float) -> None:
         self.scheduler.release(workload)
-        self.dirty = True
+        self.queue.dirty = True
         self.end_pods(workload, moment)
         self.event(workload, moment, "suspended")
         self.move(workload, "Stopped", moment)
@@ -492,7 +430,7 @@ class Cluster:
             return
         moment = self.now() if moment is None else moment
         workload.desired = "Deleted"
-        self.queue.pop(workload.id, None)
+        self.queue.discard(workload)
         self.move(workload, "Deleting", moment)
         self._killing_events(workload, moment)
         if not self.processes.kill(workload, moment, self.grace(workload)):
@@ -504,20 +442,9 @@ class Cluster:
         for workload in list(self.index.created.get((project_id, None), ())):
             self.delete(workload)
 
-    def waiting(self, kind: str, key: str) -> dict[str, list[float]]:
-        """GPUs, CPU and memory that queued workloads of a unit ask for, by preferred pool."""
-        found: dict[str, list[float]] = {}
-        for workload in self.queue.values():
-            if key != (workload.project_id if kind == "project" else workload.department_id):
-                continue
-            sums = found.setdefault(workload.pools[0], [0.0] * 3)
-            for number, amount in enumerate(self.scheduler.wanted(workload, workload.pools[0])):
-                sums[number] += amount
-        return found
-
     def gone(self, workload: Workload, moment: float) -> None:
         self.scheduler.release(workload)
-        self.dirty = True
+        self.queue.dirty = True
         self.end_pods(workload, moment)
         self.event(workload, moment, "deleted")
         workload.generation += 1
@@ -527,7 +454,7 @@ class Cluster:
     def preempt(self, workload: Workload, moment: float, why: str, code: str = "preempted") -> None:
         """Take the resources of a running workload away; it asks for them again."""
         self.scheduler.release(workload)
-        self.dirty = True
+        self.queue.dirty = True
         for pod in workload.pods:
             self.event(workload, moment, code, pod.node if code == "node-lost" else why, pod)
         self.end_pods(workload, moment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .engine import AUTO_DELETION_SECONDS, Cluster
-from .spec import ACTIVE, TERMINAL
+from .kinds import ACTIVE, TERMINAL
 from .workload import Workload
 
 #: Accidents that the admin route can bring about.

@@ -6,9 +6,9 @@ import signal
 import uuid
 from typing import TYPE_CHECKING
 
+from .kinds import ACTIVE
 from .pods import MissingReference, argv_of, completions_of, environment, pod_name
 from .process import ProcessExecutor, StartFailed, free_port
-from .spec import ACTIVE
 from .workload import Pod, Workload
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runai_emulator.query import Condition, Field, sort_key
 
-from .spec import KINDS
+from .kinds import KINDS
 from .views import allocated_gpus, pending_seconds, running_seconds
 from .workload import Workload
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import script as scripts
-from .spec import TERMINAL
+from .kinds import TERMINAL
 from .workload import Workload
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Simulation:
         workload.generation += 1
         if workload.id in self._cluster.scheduler.placed:
             self.step(workload, moment)
-        elif workload.id not in self._cluster.queue:
+        elif workload.id not in self._cluster.queue.waiting:
             self.head(workload, moment)
         self._cluster.save(workload)
         self._cluster.settle()

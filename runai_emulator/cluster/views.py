@@ -9,8 +9,9 @@ from runai_emulator._constants import TENANT_ID
 from runai_emulator.clock import iso
 
 from .events import EVENTS
+from .kinds import KINDS, TERMINAL
 from .pods import completions_of, workers_of
-from .spec import KINDS, TERMINAL, Demand
+from .spec import Demand
 from .workload import Pod, Workload
 
 if TYPE_CHECKING:

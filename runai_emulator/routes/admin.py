@@ -30,6 +30,7 @@ class Admin:
         self.faults = faults
         self._handlers: dict[tuple[str, str], Callable[[Call], Answer]] = {
             ("GET", "/_emulator/health"): self._health,
+            ("GET", "/_emulator/openapi.json"): self._openapi,
             ("POST", "/_emulator/reset"): self._reset,
             ("GET", "/_emulator/requests"): self._requests,
             ("DELETE", "/_emulator/requests"): self._forget_requests,
@@ -89,6 +90,11 @@ class Admin:
             "pid": os.getpid(),
             "now": self.emulator.clock.now(),
         }
+
+    def _openapi(self, call: Call) -> Answer:
+        from runai_emulator.openapi import document  # builds hundreds of schemas; rarely asked for
+
+        return 200, document(self.emulator.version)
 
     def _reset(self, call: Call) -> Answer:
         self.faults.clear()

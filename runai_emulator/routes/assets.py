@@ -7,8 +7,8 @@ from typing import Any
 
 from runai_emulator._constants import INT32_MAX, TENANT_ID
 from runai_emulator.clock import iso
+from runai_emulator.cluster.kinds import PHASES, TERMINAL
 from runai_emulator.cluster.pods import secret_names
-from runai_emulator.cluster.spec import PHASES, TERMINAL
 from runai_emulator.emulator import Emulator
 from runai_emulator.store import Row
 from runai_emulator.wire import (

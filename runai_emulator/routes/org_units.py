@@ -354,7 +354,7 @@ def _total(row: Row, kind: str) -> float:
 def _usage(emulator: Emulator, row: Row) -> dict[str, Any]:
     """Allocated and requested resources of a unit, in all and by node pool."""
     scheduler = emulator.cluster.scheduler
-    waiting = emulator.cluster.waiting(row["kind"], row["id"])
+    waiting = emulator.cluster.queue.asked(row["kind"], row["id"])
     pools = []
     for item in row["resources"]:
         pool = item.get("nodePool")

@@ -7,7 +7,8 @@ from typing import Any
 
 from runai_emulator._constants import TENANT_ID
 from runai_emulator.clock import iso
-from runai_emulator.cluster.spec import KINDS, Kind, check_spec
+from runai_emulator.cluster.kinds import KINDS, Kind
+from runai_emulator.cluster.spec import check_spec
 from runai_emulator.emulator import Emulator
 from runai_emulator.query import Field, date, flag, page_bounds, select, text
 from runai_emulator.store import Row

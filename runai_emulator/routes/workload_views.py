@@ -6,8 +6,8 @@ import uuid
 from typing import Any
 
 from runai_emulator.clock import iso
+from runai_emulator.cluster.kinds import KINDS
 from runai_emulator.cluster.queries import FIELDS, Query, query_workloads
-from runai_emulator.cluster.spec import KINDS
 from runai_emulator.cluster.views import event_view, generic_json, generic_view, pod_view
 from runai_emulator.cluster.workload import Pod, Workload
 from runai_emulator.emulator import Emulator

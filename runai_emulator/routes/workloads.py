@@ -10,8 +10,9 @@ from runai_emulator._constants import K8S_NAME
 from runai_emulator.access import Right
 from runai_emulator.cluster import script as scripts
 from runai_emulator.cluster.interventions import roll_out
+from runai_emulator.cluster.kinds import KINDS, Kind
 from runai_emulator.cluster.pods import find_secret
-from runai_emulator.cluster.spec import KINDS, PATCHABLE, Kind, check_spec
+from runai_emulator.cluster.spec import PATCHABLE, check_spec
 from runai_emulator.cluster.views import typed_view
 from runai_emulator.cluster.workload import Workload
 from runai_emulator.emulator import Emulator
