@@ -167,3 +167,34 @@ def serve(
             f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose another --port, "
             "or --port 0 for a free one."
         ) from error
+
+
+@main.command()
+@click.option(
+    "--version",
+    type=click.Choice(VERSIONS),
+    help="Only what this version of the control plane serves.  [default: every version]",
+)
+@click.option(
+    "--format",
+    "form",
+    default="markdown",
+    show_default=True,
+    type=click.Choice(["markdown", "json"]),
+)
+def routes(version: str | None, form: str) -> None:
+    """List every route: the right it needs, and how sure that is.
+
+    The certainty is `documented` (public documentation says so), `observed` (seen in a public
+    client or capture) or `inferred` (our reading).
+    """
+    from .endpoints import endpoint_table, route_table
+
+    table = endpoint_table(version)
+    if form == "markdown":
+        click.echo(route_table(table))
+        return
+    import json
+    from dataclasses import asdict
+
+    click.echo(json.dumps([asdict(endpoint) for endpoint in table], indent=2))

@@ -67,3 +67,21 @@ def endpoint_table(version: str | None = None) -> tuple[Endpoint, ...]:
     text = (Path(__file__).parent / "data" / "endpoints.txt").read_text("utf-8")
     lines = (line.strip() for line in text.splitlines())
     return tuple(_parse(line) for line in lines if line and not line.startswith("#"))
+
+
+def route_table(table: tuple[Endpoint, ...]) -> str:
+    """The table as Markdown."""
+    lines = [
+        "| Route | Right | Where | Route is | Right is | Since |",
+        "|---|---|---|---|---|---|",
+    ]
+    for endpoint in table:
+        if endpoint.needs:
+            right = " or ".join(f"`{name}:{action}`" for name, action in endpoint.needs)
+        else:
+            right = "any token" if endpoint.token else "none"
+        lines.append(
+            f"| `{endpoint.method} {endpoint.path}` | {right} | {endpoint.scope} "
+            f"| {endpoint.route_certainty} | {endpoint.right_certainty} | {endpoint.since} |"
+        )
+    return "\n".join(lines)
