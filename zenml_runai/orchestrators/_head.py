@@ -181,7 +181,9 @@ class Head:
         """Whether the run's status asks for an end."""
         status = Client().get_pipeline_run(self._run.id, hydrate=False).status
         if status is ExecutionStatus.STOPPED:
-            return Interrupt.STOP
+            # The server also says so once the last step of a draining run has reported, when its
+            # pod is still on its way out.
+            return Interrupt.STOP if self._step_runs.any_open() else Interrupt.DRAIN
         if status is ExecutionStatus.STOPPING:
             return Interrupt.DRAIN
         self._settle_lingering()

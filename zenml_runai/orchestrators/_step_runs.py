@@ -97,13 +97,19 @@ class StepRuns:
 
     def failed(self) -> list[StepRunResponse]:
         """Step runs of this run that have failed, whether or not they may be tried again."""
-        statuses = [ExecutionStatus.FAILED.value, ExecutionStatus.RETRYING.value]
+        return self._with_status(ExecutionStatus.FAILED, ExecutionStatus.RETRYING)
+
+    def any_open(self) -> bool:
+        """Whether ZenML knows a step run that has not ended."""
+        return bool(self._with_status(*(each for each in ExecutionStatus if not each.is_finished)))
+
+    def _with_status(self, *statuses: ExecutionStatus) -> list[StepRunResponse]:
         return list(
             depaginate(
                 Client().list_run_steps,
                 pipeline_run_id=self._run.id,
                 project=self._run.project_id,
-                status=f"oneof:{json.dumps(statuses)}",
+                status=f"oneof:{json.dumps([status.value for status in statuses])}",
                 hydrate=False,
                 size=PAGE_SIZE_MAXIMUM,
             )

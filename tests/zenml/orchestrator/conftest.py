@@ -194,8 +194,10 @@ class Lab:
 
     def python(self, code: str, timeout: float = 120) -> str:
         """What a piece of code prints, run as the user."""
+        file = self.folder / f"code-{uuid.uuid4().hex[:6]}.py"
+        file.write_text(textwrap.dedent(code))
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code)],
+            [sys.executable, str(file)],
             cwd=self.folder,
             env=self.environment(),
             capture_output=True,
