@@ -68,7 +68,7 @@ test: engine check ## Set up, check and run all tests
 
 .PHONY: chaos
 chaos: engine ## Every kill and every fault through the real engine; prints a table
-	@$(PYTEST) -m chaos tests/engine -p no:cacheprovider $(ARGS)
+	@$(BIN)/python -m tools.chaos $(ARGS)
 
 .PHONY: nightly
 nightly: setup ## Thousands of generated cases

@@ -51,8 +51,15 @@ class Engine:
     """One Pulumi stack in a folder of its own."""
 
     def __init__(
-        self, folder: Path, binaries: Path, stack: str, program: str | None = None
+        self,
+        folder: Path,
+        binaries: Path,
+        stack: str,
+        program: str | None = None,
+        *,
+        backend: str | None = None,
     ) -> None:
+        """`backend` is the URL of the state's home, by default the folder ``state``."""
         self.folder = folder
         self.stack = stack
         self.transcript = ""
@@ -70,7 +77,7 @@ class Engine:
             **os.environ,
             "PATH": pulumi_engine.path_with(binaries),
             "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_BACKEND_URL": backend or f"file://{folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PYTHONDONTWRITEBYTECODE": "1",
