@@ -18,6 +18,9 @@ from runai_perms._trace import read_trace
 if TYPE_CHECKING:
     from runai_api import RunaiClient
 
+PULUMI_PROFILES = ("step-operator", "orchestrator")
+"""Profiles that the Pulumi resource knows by name."""
+
 MARKER = "managed by runai-perms"
 """Ends the description of roles that ``role --apply`` made, so that it changes no others."""
 
@@ -92,7 +95,12 @@ def as_json(plan: RolePlan) -> str:
 
 
 def as_pulumi(plan: RolePlan, profile: str, features: Sequence[str]) -> str:
-    """The plan as a line of a Pulumi program that uses this project's ``CustomRole``."""
+    """The plan as Pulumi code with this project's ``CustomRole``, which finds the same cover."""
+    if profile not in PULUMI_PROFILES:
+        raise UsageError(
+            f"CustomRole knows the profiles {' and '.join(PULUMI_PROFILES)}, not {profile!r}:"
+            " use --format json"
+        )
     names = ", ".join(s.name for s in plan.cover.permission_sets)
     return "\n".join(
         [
@@ -102,7 +110,7 @@ def as_pulumi(plan: RolePlan, profile: str, features: Sequence[str]) -> str:
             "role = CustomRole(",
             f"    {json.dumps(plan.name)},",
             f"    name={json.dumps(plan.name)},",
-            f"    profile={json.dumps(profile)},",
+            f"    profiles={json.dumps([profile])},",
             f"    features={json.dumps(list(features))},",
             ")",
         ]
@@ -214,7 +222,8 @@ def run_role(target: Target, name: str, from_trace: str | None, apply_it: bool) 
             else:
                 applied = apply(client, plan)
     enough = tuple(f for f in fits(needs, roles) if f.role.name != name)
-    return RoleResult(plan, enough, target.profile.name, target.features, applied)
+    profile = "a recorded run" if trace else target.profile.name
+    return RoleResult(plan, enough, profile, target.features, applied)
 
 
 def _wish(profile: str, features: Sequence[str]) -> str:
