@@ -203,8 +203,16 @@ def explain(
 
 
 def list_needs(profile: Profile, needs: Iterable[Need], version: str, form: str) -> str:
-    """Needs as text or JSON."""
+    """Needs as text, JSON or a Markdown table."""
     needs = tuple(needs)
+    if form == "markdown":
+        rows = [
+            f"| `{n.permission}` | {n.reach} | {', '.join(n.operations)} |"
+            f" {', '.join(n.features)} | {n.certainty} |"
+            for n in needs
+        ]
+        head = "| permission | held at | for | feature | certainty |"
+        return "\n".join([head, "|---|---|---|---|---|", *rows])
     if form == "json":
         entries = [
             {

@@ -134,7 +134,13 @@ def can_i(action: str, resource_type: str, form: str, **o: Any) -> None:
 @cli.command()
 @options.need_options
 @click.option("--version", "version", default="2.24", show_default=True, metavar="X.Y")
-@json_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+)
 def needs(profile: str | None, features: Sequence[str], version: str, form: str) -> None:
     """List what a profile needs, without asking anybody."""
     from runai_perms._catalogue import load_catalogue
