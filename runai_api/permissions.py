@@ -8,7 +8,7 @@ from runai_api._family import Family
 from runai_api._models import Many, Model, Permission, parse
 from runai_api._operation import Operation
 from runai_api.errors import InvalidArgument
-from runai_api.org_units import OrgUnit
+from runai_api.org_units import Department, OrgUnit
 
 _MINE = Operation("permissions.mine", "GET", "/api/v1/authorization/permissions")
 _SCOPES = Operation(
@@ -39,9 +39,9 @@ class ScopeSet(Model):
         """
         if self.system or self.tenant or self.tenants or unit.cluster_id in self.clusters:
             return True
-        return unit.id in self.projects or any(
-            above in self.departments for above in (unit.id, *unit.ancestor_ids)
-        )
+        # Projects and departments count their ids apart: a 7 here is not the 7 there.
+        own = self.departments if isinstance(unit, Department) else self.projects
+        return unit.id in own or any(above in self.departments for above in unit.ancestor_ids)
 
 
 class PermittedScopes(Model):

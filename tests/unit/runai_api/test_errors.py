@@ -16,6 +16,7 @@ from runai_api import (
     BadRequest,
     ComplianceIssue,
     Conflict,
+    InvalidResponse,
     NotFound,
     PermissionDenied,
     PreconditionFailed,
@@ -191,6 +192,17 @@ def test_environment_values_that_the_server_repeats_are_masked(
     with pytest.raises(BadRequest) as caught:
         client.trainings.create(body)
     assert "canary-api-key" not in str(caught.value)
+
+
+def test_an_unexpected_answer_names_the_fields_but_no_values(
+    wire: Wire, client: RunaiClient
+) -> None:
+    wire.json("GET", CLUSTERS, [{"uuid": ["canary-value"], "version": {}, "tenantId": "canary"}])
+    with pytest.raises(InvalidResponse) as caught:
+        client.clusters.list()
+    text = str(caught.value)
+    assert "unexpected Cluster (uuid: string_type, name: missing, tenantId: int_parsing" in text
+    assert "canary" not in text
 
 
 def error_classes() -> list[type[RunaiError]]:

@@ -286,3 +286,34 @@ def test_subjects_with_a_comma_are_refused(wire: Wire, client: RunaiClient) -> N
     with pytest.raises(InvalidArgument, match="commas"):
         client.access_rules.list(subject_ids=["a,b"])
     assert wire.requests == []
+
+
+def test_rules_are_compared_in_every_part(wire: Wire, client: RunaiClient) -> None:
+    wanted = rule(7)
+    others = [
+        {**rule(1), "subjectId": "bot-2"},
+        {**rule(2), "roleId": 6},
+        {**rule(3), "scopeId": "2"},
+        {**rule(4), "scopeType": "department"},
+        {**rule(5), "deletedAt": "2026-01-01T00:00:00Z"},
+    ]
+    find = client.access_rules.find
+    wire.json("GET", RULES, {"accessRules": others, "totalRecords": 5})
+    assert find("bot", 5, "project", "1") is None
+    rows = [*others, rule(8), wanted]
+    wire.json("GET", RULES, {"accessRules": rows, "totalRecords": 7})
+    found = find("bot", 5, "project", "1")
+    assert found is not None
+    assert found.id == 7
+    assert wire.query() == {
+        "subjectIds": "bot",
+        "scopeId": "1",
+        "filterBy": "scopeType==project,roleId==5",
+        "limit": "500",
+    }
+    wire.json("GET", RULES, {"accessRules": [wanted, {**rule(9), "subjectType": "user"}]})
+    with pytest.raises(AmbiguousName, match="subject_type"):
+        find("bot", 5, "project", "1")
+    chosen = find("bot", 5, "project", "1", subject_type="user")
+    assert chosen is not None
+    assert chosen.id == 9

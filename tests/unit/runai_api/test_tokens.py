@@ -216,32 +216,33 @@ def test_a_401_on_a_write_is_repeated_once(wire: Wire, client: RunaiClient) -> N
 
 
 def test_threads_share_one_token_and_one_renewal(wire: Wire, client: RunaiClient) -> None:
-    valid, issued, lock = {"token-1"}, [0], threading.Lock()
-    barrier = threading.Barrier(8)
+    issued: list[str] = []
+    asking, refused = threading.Semaphore(0), threading.Barrier(8)
+    current = client._tokens.current
+
+    def ask(deadline: Any) -> str:
+        asking.release()
+        return current(deadline)
 
     def issue(_: httpx.Request) -> httpx.Response:
-        with lock:
-            issued[0] += 1
-            text = f"token-{issued[0]}"
-        return httpx.Response(200, json={"access_token": text, "token_type": "Bearer"})
+        if not issued:  # the first token is made once all threads want one
+            assert all(asking.acquire(timeout=10) for _ in range(8))
+        issued.append(f"token-{len(issued) + 1}")
+        return httpx.Response(200, json={"access_token": issued[-1], "token_type": "Bearer"})
 
     def list_clusters(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200 if bearer(request) in valid else 401, json=[])
+        if bearer(request) == "token-1":  # all threads are refused together
+            refused.wait(timeout=10)
+            return httpx.Response(401)
+        return httpx.Response(200, json=[])
 
+    client._tokens.current = ask  # type: ignore[method-assign]
     wire.on("POST", V2, issue)
     wire.on("GET", CLUSTERS, list_clusters)
-
-    def work(_: int) -> None:
-        barrier.wait(timeout=10)
-        client.clusters.list()
-
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(8)))
-        assert issued[0] == 1
-        valid.clear()
-        valid.add("token-2")
-        list(pool.map(work, range(8)))
-    assert issued[0] == 2
+        results = list(pool.map(lambda _: client.clusters.list(), range(8)))
+    assert results == [[]] * 8
+    assert issued == ["token-1", "token-2"]
 
 
 def test_a_refused_renewal_hides_token_and_secret(wire: Wire, client: RunaiClient) -> None:
