@@ -8,7 +8,7 @@ from the stack's configuration only, and leave it wrapped in a type that masks i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -66,8 +66,6 @@ class Session:
         self._lock = threading.Lock()
         self._runai: RunaiClient | None = None
         self._zenml: ZenMLClient | None = None
-        self._memory: dict[str, Any] = {}
-        self._memory_locks: dict[str, threading.Lock] = {}
 
     @property
     def runai(self) -> RunaiClient:
@@ -88,16 +86,6 @@ class Session:
 
                 self._zenml = connect_zenml(self.settings)
             return self._zenml
-
-    def once(self, what: str, ask: Callable[[], T]) -> T:
-        """Ask for `what` once in the life of the process; a failure is not remembered."""
-        with self._lock:
-            lock = self._memory_locks.setdefault(what, threading.Lock())
-        with lock:
-            if what not in self._memory:
-                self._memory[what] = ask()
-            answer: T = self._memory[what]
-            return answer
 
 
 _sessions: dict[HostSettings, Session] = {}

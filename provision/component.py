@@ -80,8 +80,9 @@ class RunaiZenMLStack(pulumi.ComponentResource):
     """Service account, role, access rule, registry credential; secret, flavors, components, stack.
 
     The addresses and the administrator's credentials of both servers come from the stack's
-    configuration (runaiBaseUrl, runaiClientId, runaiClientSecret, zenmlUrl, zenmlApiKey). Nothing
-    is made before both servers have passed their checks.
+    configuration (runaiBaseUrl, runaiClientId, runaiClientSecret, zenmlUrl, zenmlApiKey). Both
+    servers are checked in the preview; and in the update nothing is made before the project has
+    passed its checks, nor anything in ZenML before its server has.
     """
 
     project_id: Output[str]
@@ -112,11 +113,11 @@ class RunaiZenMLStack(pulumi.ComponentResource):
                 "can submit into other projects as well.",
                 self,
             )
-        project = self._look_up_project()
+        # The login at ZenML takes longest (it hashes the key): begin with it.
         server = self._look_up_server()
-        checked = [project, server]
-        self._provision_access(project, checked)
-        self._register(server, checked)
+        project = self._look_up_project()
+        self._provision_access(project)
+        self._register(server, [project, server])
         self.register_outputs(self.summary())
 
     def summary(self) -> dict[str, Any]:
@@ -173,9 +174,9 @@ class RunaiZenMLStack(pulumi.ComponentResource):
         self.zenml_dashboard_url = server.dashboard_url
         return server
 
-    def _provision_access(self, project: RunaiProject, checked: Sequence[pulumi.Resource]) -> None:
+    def _provision_access(self, project: RunaiProject) -> None:
         args = self._args
-        after_checks = ResourceOptions(parent=self, depends_on=checked)
+        after_checks = ResourceOptions(parent=self, depends_on=[project])
         role: PredefinedRole | CustomRole
         if args.role == "custom":
             role = CustomRole(
@@ -192,7 +193,7 @@ class RunaiZenMLStack(pulumi.ComponentResource):
             rotation=args.rotation,
             adopt=args.adopt,
             rotate_on_adopt=args.adopt != "never",
-            opts=ResourceOptions(parent=self, depends_on=[*checked, role]),
+            opts=ResourceOptions(parent=self, depends_on=[project, role]),
         )
         self._rule = AccessRule(
             f"{self._name}-rule",
@@ -225,6 +226,9 @@ class RunaiZenMLStack(pulumi.ComponentResource):
         self.access_rule_id = self._rule.id
 
     def _register(self, server: ZenMLServer, checked: Sequence[pulumi.Resource]) -> None:
+        if pulumi.runtime.is_dry_run():
+            # A preview makes nothing, so there the rest need not wait for the login.
+            checked = []
         secret = ZenMLSecret(
             f"{self._name}-credentials",
             values={

@@ -194,7 +194,8 @@ class ZenMLClient:
         self._http = httpx.Client(
             base_url=f"{self.url}/api/v1",
             timeout=httpx.Timeout(constants.READ_SECONDS, connect=constants.CONNECT_SECONDS),
-            verify=_tls_context(ca_bundle),
+            # Plain http goes to loopback only; certificates are not even loaded for it.
+            verify=_tls_context(ca_bundle) if self.url.startswith("https:") else False,
             # A proxy has no business between this machine and itself.
             trust_env=urlsplit(self.url).hostname not in _LOOPBACK,
             transport=transport,
