@@ -83,9 +83,19 @@ class Roles(Family):
         return self._array(_LIST_V1, Role)
 
     def get(self, role_id: int) -> Role:
-        if not self._has_v2():
-            return self._one(_GET_V1, Role, path={"id": role_id})
-        return self._one(_GET, Role, path={"id": role_id})
+        path = {"id": role_id}
+        if self._has_v2():
+            try:
+                return self._one(_GET, Role, path=path)
+            except NotFound as missing:
+                # Is it the role that is missing, or the whole v2?
+                try:
+                    found = self._one(_GET_V1, Role, path=path)
+                except APIError:
+                    raise missing from None
+                self._v2_missing = True
+                return found
+        return self._one(_GET_V1, Role, path=path)
 
     def find(self, name: str) -> Role | None:
         """The role of exactly this name, asked for in one request."""
