@@ -236,7 +236,7 @@ def test_asks_faster_after_a_submission_and_near_the_usual_end(
     clock.seconds += 30.0
     monitor.poll_once()
     eager = monitor.next_poll() - clock.seconds
-    assert eager < quiet + 2.9
+    assert eager < quiet + 2.75
     assert eager == 1.0
 
 
