@@ -54,6 +54,9 @@ class Emulator:
     def clear_faults(self) -> None:
         self._admin("DELETE", "/faults")
 
+    def advance_clock(self, seconds: float) -> None:
+        self._admin("POST", "/clock", json={"advance": seconds})
+
     def provoke(self, workload_id: str, what: str) -> None:
         """Make an accident happen: preempt, oom, fail, node-failure, ..."""
         self._admin("POST", f"/workloads/{workload_id}/provoke", json={"what": what})

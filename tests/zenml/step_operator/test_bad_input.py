@@ -162,7 +162,6 @@ def test_quota_that_never_suffices_ends_by_the_pending_timeout(
     code: ModuleType,
     administrator: RunaiClient,
     settings: dict[str, Any],
-    error: None,
     message: str,
 ) -> None:
     pipeline = with_settings(code.environment, "show_environment", **settings, pending_timeout=2)

@@ -81,7 +81,11 @@ def test_distributed_command_step_runs_in_every_pod(
             }
         }
     )
-    show = "import os; print('rank', os.environ['RANK'], 'of', os.environ['WORLD_SIZE'])"
+    # The first pod ends last: the others are stopped when it has ended.
+    show = (
+        "import os, time; rank = int(os.environ['RANK']);"
+        " print('rank', rank, 'of', os.environ['WORLD_SIZE']); time.sleep(0 if rank else 2)"
+    )
     run = pipeline([sys.executable, "-c", show])
     assert run.status.value == "completed"
     workload_id = str(run.steps["command"].run_metadata["runai_workload_id"])

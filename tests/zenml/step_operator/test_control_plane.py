@@ -1,0 +1,215 @@
+"""The component's view of the control plane, and the poller, on the real emulator."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from runai_api import RunaiClient, Workload
+from zenml_runai import errors, phases
+from zenml_runai._control_plane import Connection, ControlPlane
+from zenml_runai.flavors import RunAIStepOperatorSettings
+from zenml_runai.monitor import Pace, WorkloadMonitor
+from zenml_runai.workload_spec import Container, WorkloadKind, workload_body
+
+PROJECT = "ml-team"
+FAST = Pace(shortest=0.02, longest=0.05, per_minute=6000, full=1.0)
+
+
+@pytest.fixture
+def plane(steps_emulator: Any, account: Any) -> ControlPlane:
+    connection = Connection(
+        steps_emulator.base_url, account.client_id, SecretStr(account.client_secret)
+    )
+    return ControlPlane(lambda: connection, PROJECT)
+
+
+@pytest.fixture
+def script(
+    plane: ControlPlane, administrator: RunaiClient, steps_emulator: Any
+) -> Iterator[Callable[[str], Workload]]:
+    """Submit a workload that plays a script; all of them are deleted at the end."""
+    made: list[str] = []
+
+    def submit(script: str) -> Workload:
+        settings = RunAIStepOperatorSettings(
+            gpu_devices_request=0,
+            cpu_core_request=0.1,
+            cpu_memory_request="1M",
+            annotations={"runai-emulator/script": script},
+        )
+        body = workload_body(
+            "training",
+            name=f"script-{len(made)}-{time.time_ns() % 10**9}",
+            target=plane.target(),
+            settings=settings,
+            container=Container("example/image", ["train"]),
+        )
+        submitted = plane.submit(WorkloadKind.TRAINING, body)
+        made.append(submitted.workload_id)
+        return administrator.workloads.get(submitted.workload_id)
+
+    yield submit
+    for workload_id in made:
+        administrator.trainings.delete(workload_id)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("https://my-org.run.ai", "https://my-org.run.ai"),
+        ("https://my-org.run.ai/", "https://my-org.run.ai"),
+        ("https://example.com/runai/", "https://example.com/runai"),
+        ("http://127.0.0.1:8780", "http://127.0.0.1:8780"),
+    ],
+)
+def test_base_url_is_taken(given: str, used: str) -> None:
+    connection = Connection(given, "id", SecretStr("secret"))
+    assert ControlPlane(lambda: connection, PROJECT).client.base_url == used
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "my-org.run.ai",
+        "ftp://my-org.run.ai",
+        "https://",
+        "https:///path",
+        "https://my-org.run.ai?x=1",
+        "https://my-org.run.ai#x",
+        "http://my-org.run.ai",
+        "https://user:password@my-org.run.ai",
+    ],
+)
+def test_base_url_is_refused(given: str) -> None:
+    connection = Connection(given, "id", SecretStr("secret"))
+    with pytest.raises(errors.RunAIInvalidConfiguration):
+        _ = ControlPlane(lambda: connection, PROJECT).client
+
+
+def test_every_phase_is_seen_as_it_comes(
+    plane: ControlPlane, script: Callable[[str], Workload], steps_emulator: Any
+) -> None:
+    lasting = [
+        "Creating",
+        "Pending",
+        "Initializing",
+        "Running",
+        "Degraded",
+        "Updating",
+        "Unknown",
+        "Terminating",
+    ]
+    workload = script(",".join(f"{phase}=60" for phase in lasting) + ",Completed")
+    monitor = WorkloadMonitor(plane, FAST)
+    assert workload.created_at is not None
+    monitor.watch(workload.id, workload.created_at)
+    seen: list[str] = []
+    version = -1
+    while not (sighting := monitor.wait(workload.id, version, 20.0)).ended:
+        version = sighting.version
+        if sighting.workload is None or (seen and seen[-1] == sighting.phase):
+            continue
+        seen.append(sighting.phase)
+        status = phases.execution_status(sighting.phase, started=sighting.started)
+        assert status.value == ("running" if sighting.started else "provisioning")
+        steps_emulator.advance_clock(60)
+    monitor.forget(workload.id)
+    assert seen == lasting
+    assert sighting.phase == "Completed"
+
+
+@pytest.mark.parametrize(
+    ("end", "phase"), [("Completed", "Completed"), ("Failed:OOMKilled", "Failed")]
+)
+def test_end_is_seen_after_an_hour(
+    plane: ControlPlane,
+    script: Callable[[str], Workload],
+    steps_emulator: Any,
+    end: str,
+    phase: str,
+) -> None:
+    workload = script(f"Running=3600,{end}")
+    monitor = WorkloadMonitor(plane, FAST)
+    assert workload.created_at is not None
+    monitor.watch(workload.id, workload.created_at)
+    while not monitor.wait(workload.id, 0, 10.0).started:
+        pass
+    steps_emulator.advance_clock(3601)
+    version = 0
+    while not (sighting := monitor.wait(workload.id, version, 10.0)).ended:
+        version = sighting.version
+    assert sighting.phase == phase
+    monitor.forget(workload.id)
+
+
+def test_reasons_of_a_waiting_workload_are_words(
+    plane: ControlPlane, administrator: RunaiClient, script: Callable[[str], Workload]
+) -> None:
+    workload = script("Running=1,Completed")
+    body = workload_body(
+        "training",
+        name=f"greedy-{time.time_ns() % 10**9}",
+        target=plane.target(),
+        settings=RunAIStepOperatorSettings(gpu_devices_request=64, gpu_request_type="device"),
+        container=Container("example/image", ["train"]),
+    )
+    greedy = plane.submit(WorkloadKind.TRAINING, body)
+    try:
+        known = plane.get(greedy.workload_id)
+        assert known is not None
+        assert known.phase == "Pending"
+        assert any("64" in reason for reason in plane.reasons(known))
+    finally:
+        administrator.trainings.delete(greedy.workload_id)
+    assert plane.get(workload.id) is not None
+
+
+def test_changes_are_those_of_the_project_since_then(
+    plane: ControlPlane, script: Callable[[str], Workload], steps_emulator: Any
+) -> None:
+    first = script("Running=10000")
+    assert first.phase_updated_at is not None
+    steps_emulator.advance_clock(100)
+    second = script("Running=10000")
+    assert second.created_at is not None
+    ids = [w.id for w in plane.changes(second.created_at - timedelta(seconds=5))]
+    assert second.id in ids
+    assert first.id not in ids
+    # The phase of the first began exactly then.
+    assert first.id in [w.id for w in plane.changes(first.phase_updated_at)]
+
+
+def test_stop_and_delete_of_what_is_over_or_gone_is_no_error(
+    plane: ControlPlane, administrator: RunaiClient, script: Callable[[str], Workload]
+) -> None:
+    workload = script("Completed")
+    plane.stop(WorkloadKind.TRAINING, workload.id)
+    gone = "00000000-0000-0000-0000-000000000000"
+    plane.stop(WorkloadKind.TRAINING, gone)
+    plane.delete(WorkloadKind.TRAINING, gone)
+    assert plane.get(gone) is None
+
+
+def test_second_submission_of_a_name_takes_up_the_first(
+    plane: ControlPlane, administrator: RunaiClient
+) -> None:
+    body = workload_body(
+        "training",
+        name=f"twice-{time.time_ns() % 10**9}",
+        target=plane.target(),
+        settings=RunAIStepOperatorSettings(
+            gpu_devices_request=0, annotations={"runai-emulator/script": "Running=10000"}
+        ),
+        container=Container("example/image", ["train"]),
+    )
+    first = plane.submit(WorkloadKind.TRAINING, body)
+    second = plane.submit(WorkloadKind.TRAINING, body)
+    assert (first.adopted, second.adopted) == (False, True)
+    assert (second.workload_id, second.created_at) == (first.workload_id, first.created_at)
+    administrator.trainings.delete(first.workload_id)
