@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from provision import _constants as constants
 from provision._session import HostSettings, required
 from provision.zenml_rest import ZenMLClient
-from runai_api import RunaiClient
+from runai_api import RunaiClient, Timeouts
 
 
 def connect_runai(settings: HostSettings) -> RunaiClient:
@@ -20,6 +21,7 @@ def connect_runai(settings: HostSettings) -> RunaiClient:
         client_id=texts["runaiClientId"],
         client_secret=secrets["runaiClientSecret"],
         ca_bundle=settings.runai_ca_bundle,
+        timeouts=Timeouts(total=constants.CALL_SECONDS),
     )
 
 

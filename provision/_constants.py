@@ -20,9 +20,9 @@ CUSTOM_ROLES_SINCE = "2.24"
 #: One request to ZenML. Its login hashes the key with bcrypt: 0.3 to 0.7 s on an idle server.
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0
-#: One call of the ZenML client, retries included. The dynamic host drops the engine's per-resource
-#: timeouts, so every operation needs an end of its own.
-CALL_SECONDS = 60.0
+#: One call of either client, retries included. The dynamic host drops the engine's per-resource
+#: timeouts, so every operation, which is a handful of calls, needs an end of its own.
+CALL_SECONDS = 30.0
 MAXIMUM_ATTEMPTS = 5
 FIRST_BACKOFF_SECONDS = 0.25
 LONGEST_BACKOFF_SECONDS = 8.0

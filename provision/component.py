@@ -68,6 +68,7 @@ class RunaiZenMLStackArgs:
     allow_broader_scope: bool = False
     require_gpu_quota: bool = True
     service_account_name: str | None = None
+    service_account_secret: Input[str] | None = None
     rotation: Mapping[str, str] = field(default_factory=dict)
     registry: RegistryCredentials | None = None
     zenml_stack_name: str | None = None
@@ -192,6 +193,7 @@ class RunaiZenMLStack(pulumi.ComponentResource):
             args.service_account_name,
             rotation=args.rotation,
             adopt=args.adopt,
+            adopt_secret=args.service_account_secret,
             rotate_on_adopt=args.adopt != "never",
             opts=ResourceOptions(parent=self, depends_on=[project, role]),
         )
@@ -204,6 +206,7 @@ class RunaiZenMLStack(pulumi.ComponentResource):
             scope_id=project.scope_id,
             cluster_id=project.cluster_id,
             allow_broader_scope=args.allow_broader_scope,
+            adopt=args.adopt,
             opts=ResourceOptions(parent=self),
         )
         self.image_pull_secret_name = None

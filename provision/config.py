@@ -31,6 +31,7 @@ def read_config(config: pulumi.Config | None = None) -> RunaiZenMLStackArgs:
         allow_broader_scope=source.flag("allowBroaderScope", False),
         require_gpu_quota=source.flag("requireGpuQuota", True),
         service_account_name=source.text("serviceAccountName") or None,
+        service_account_secret=source.secret("serviceAccountSecret"),
         rotation={key: str(value) for key, value in source.mapping("rotation").items()},
         registry=_registry(source),
         zenml_stack_name=source.text("zenmlStack") or None,

@@ -5,6 +5,7 @@ ProvisionError
 ├── InvalidSetting        a setting is missing, malformed or contradicts another
 ├── NotOurs               an object of that name exists and `adopt` does not allow taking it over
 ├── NothingToAdopt        `adopt` is "required" and there is no such object
+├── NotRegistered         a component needs a flavor that is not registered
 ├── StillInUse            something else uses the object that is to be deleted
 ├── RemoteError           the control plane or ZenML refused or failed
 └── InternalError         a defect of this package
@@ -35,6 +36,10 @@ class NothingToAdopt(ProvisionError):
     """`adopt` is ``"required"``, and there is no object to take over."""
 
 
+class NotRegistered(ProvisionError):
+    """A component needs a flavor that the ZenML server does not know."""
+
+
 class StillInUse(ProvisionError):
     """Something else uses the object that is to be deleted."""
 
@@ -53,6 +58,7 @@ for _error in (
     InvalidSetting,
     NotOurs,
     NothingToAdopt,
+    NotRegistered,
     StillInUse,
     RemoteError,
     InternalError,

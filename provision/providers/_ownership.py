@@ -1,6 +1,6 @@
 """Whose is an object that exists already? One rule for all resources.
 
-* It carries our mark: an interrupted run made it; take it over.
+* It carries our mark: an interrupted run made it (or adopted it, which the mark tells); go on.
 * It carries another owner's mark: never touched, whatever `adopt` says.
 * It carries no mark: taken over only if `adopt` allows it.
 """
@@ -14,6 +14,8 @@ from provision import _constants as constants
 from provision.errors import InvalidSetting, NothingToAdopt, NotOurs
 
 ADOPT = ("never", "if_exists", "required")
+#: Begins the mark on an object that was adopted; `pulumi destroy` leaves such objects.
+ADOPTED = "adopted:"
 
 
 def check_adopt(adopt: object) -> None:
@@ -27,11 +29,12 @@ def adopted(what: str, found_owner: str | None, owner: str, adopt: str) -> bool:
     Raises:
         NotOurs: it must not be touched.
     """
-    if found_owner == owner:
-        return False
+    if found_owner in (owner, ADOPTED + owner):
+        return found_owner != owner
     if found_owner:
         raise NotOurs(
-            f"{what} exists already and belongs to the Pulumi resource {found_owner}. "
+            f"{what} exists already and belongs to the Pulumi resource "
+            f"{found_owner.removeprefix(ADOPTED)}. "
             "Choose another name, or destroy the other stack first."
         )
     if adopt == "never":
@@ -49,12 +52,17 @@ def nothing_to_adopt(what: str) -> NothingToAdopt:
     )
 
 
-def labels_for(owner: str, labels: Mapping[str, Any]) -> dict[str, Any]:
+def mark_of(props: Mapping[str, Any]) -> str:
+    """The mark on the object of a resource, by its inputs `owner` and output `adopted`."""
+    return f"{ADOPTED if props.get('adopted') else ''}{props['owner']}"
+
+
+def labels_for(props: Mapping[str, Any]) -> dict[str, Any]:
     """The user's labels and our mark."""
     return {
-        **labels,
+        **props["labels"],
         constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
-        constants.LABEL_OWNER: owner,
+        constants.LABEL_OWNER: mark_of(props),
     }
 
 
@@ -69,9 +77,9 @@ def without_mark(labels: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in labels.items() if key not in ours}
 
 
-def describe(owner: str, text: str) -> str:
-    """A description with our mark, within the control plane's 250 characters."""
-    mark = f"{constants.DESCRIPTION_MARK}{owner}"
+def describe(props: Mapping[str, Any]) -> str:
+    """The user's description and our mark, within the control plane's 250 characters."""
+    text, mark = props["description"], f"{constants.DESCRIPTION_MARK}{mark_of(props)}"
     return mark[:250] if not text else f"{text[: 250 - len(mark) - 3]} ({mark})"[:250]
 
 

@@ -25,6 +25,7 @@ class AccessRuleProvider(Provider):
         "scope_id": Input(on_change="replace"),
         "cluster_id": Input(on_change="nothing"),
         "allow_broader_scope": Input(False, on_change="nothing"),
+        "adopt": Input("never", on_change="nothing"),
     }
     natural_key = ("subject_id", "subject_type", "role_id", "scope_type", "scope_id")
 
@@ -36,16 +37,21 @@ class AccessRuleProvider(Provider):
 
     def make(self, props: Properties) -> tuple[str, Properties]:
         # The API declares no conflict for a second rule of the same content: look first.
-        rule = self._find(props) or self._grant(props)
+        found = self._find(props)
+        taken = found is not None and self._is_adopted(found, props)
+        rule = found or self._grant(props)
         try:
             rule = self.session.runai.access_rules.wait_ready(rule, constants.READY_SECONDS)
         except RunaiError as error:
+            if taken:
+                raise
             id = rule.id
             what = f"The access rule {id}"
             raise undo(what, error, lambda: self.session.runai.access_rules.delete(id)) from None
         return str(rule.id), {
             "role_name": rule.role_name or "",
             "scope_name": rule.scope_name or "",
+            "adopted": taken,
         }
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -56,10 +62,16 @@ class AccessRuleProvider(Provider):
         return None if rule.deleted_at else {}
 
     def remove(self, id: str, props: Properties) -> None:
+        if props.get("adopted") and not self.session.settings.delete_adopted:
+            return
         try:
             self.session.runai.access_rules.delete(int(id))
         except NotFound:
             return
+
+    def _is_adopted(self, rule: AccessRule, props: Properties) -> bool:
+        """Rules bear no mark, but tell who made them: what our client made is ours."""
+        return props["adopt"] != "never" and rule.created_by != self.session.runai.client_id
 
     def _find(self, props: Properties) -> AccessRule | None:
         return self.session.runai.access_rules.find(

@@ -116,7 +116,7 @@ class Provider(ResourceProvider):
         return {}
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
-        """Make the object as `news` says; return the outputs that changed."""
+        """Make the object as `news` (new inputs, old outputs) says; return changed outputs."""
         return {}
 
     def remove(self, id: str, props: Properties) -> None:
@@ -189,8 +189,8 @@ class Provider(ResourceProvider):
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         olds, news = self._own(_olds), self._own(_news)
         with self._guard("update"):
-            outs = self.change(_id, olds, news)
-        kept = {name: value for name, value in olds.items() if name not in self.inputs}
+            kept = {name: value for name, value in olds.items() if name not in self.inputs}
+            outs = self.change(_id, olds, {**kept, **news})
         return UpdateResult({**kept, **news, **outs})
 
     def delete(self, _id: str, _props: Properties) -> None:

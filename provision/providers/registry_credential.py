@@ -114,13 +114,13 @@ class RegistryCredentialProvider(Provider):
             value = getattr(credential.spec, key)
             if value and props.get(key):
                 live[key] = value
-        expected = describe(props["owner"], props["description"])
+        expected = describe(props)
         if not props.get("adopted") and (credential.meta.description or "") != expected:
             live["description"] = credential.meta.description or "(none)"
         return live
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
-        description = describe(news["owner"], news["description"])
+        description = describe(news)
         self.session.runai.registry_credentials.update(id, description=description)
         return {}
 
@@ -137,7 +137,7 @@ class RegistryCredentialProvider(Provider):
             password=props.get("password") or None,
             url=props.get("url") or None,
             existing_secret_name=props.get("existing_secret_name") or None,
-            description=describe(props["owner"], props["description"]),
+            description=describe(props),
         )
 
     def _is_adopted(self, what: str, found: RegistryCredential, props: Properties) -> bool:

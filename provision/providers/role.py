@@ -147,7 +147,7 @@ class CustomRoleProvider(Provider):
         taken = adopted(
             what, owner_in_description(found.description), props["owner"], props["adopt"]
         )
-        self.change(str(found.id), {}, props)
+        self.change(str(found.id), {}, {**props, "adopted": taken})
         return str(found.id), _role_outputs(found, taken=taken)
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -170,7 +170,7 @@ class CustomRoleProvider(Provider):
         role = self.session.runai.roles.update(
             int(id),
             name=news["name"],
-            description=describe(news["owner"], news["description"]),
+            description=describe(news),
             permission_set_ids=sorted(news["permission_sets"].values()),
             enabled=news["enabled"],
         )
@@ -187,7 +187,7 @@ class CustomRoleProvider(Provider):
     def _create(self, props: Properties) -> Role:
         return self.session.runai.roles.create(
             props["name"],
-            describe(props["owner"], props["description"]),
+            describe(props),
             sorted(props["permission_sets"].values()),
             enabled=props["enabled"],
         )

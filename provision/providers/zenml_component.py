@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 from provision import _constants as constants
 from provision._flavors import shipped_flavors, unknown_options
-from provision.errors import NotOurs, StillInUse
+from provision.errors import NotOurs, NotRegistered, StillInUse
 from provision.providers._ownership import (
     adopted,
     check_adopt,
     labels_for,
+    mark_of,
     nothing_to_adopt,
     owner_in_labels,
     without_mark,
@@ -71,6 +72,11 @@ class ZenMLComponentProvider(Provider):
                 return components.create(_body(props)).id, {"adopted": False}
             except (ZenMLExists, ZenMLAmbiguousOutcome):
                 pass
+            except ZenMLNotFound as error:
+                raise NotRegistered(
+                    f"{what} cannot be made: {error.message}. If this stack registered the flavor, "
+                    "somebody has deleted it since: run `pulumi up --refresh`."
+                ) from None
         found = components.find(props["name"], type=props["type"])
         if found is None:
             if props["adopt"] == "required":
@@ -87,7 +93,7 @@ class ZenMLComponentProvider(Provider):
             # the engine deletes it once the ZenML stack has the new one.
             components.update(found.id, {"name": f"{props['name']}-replaced-{found.id[:8]}"})
             return components.create(_body(props)).id, {"adopted": False}
-        components.update(found.id, _changes(props))
+        components.update(found.id, _changes({**props, "adopted": taken}))
         return found.id, {"adopted": taken}
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -100,7 +106,7 @@ class ZenMLComponentProvider(Provider):
             "configuration": dict(record.configuration),
             "labels": without_mark(record.labels),
         }
-        if owner_in_labels(record.labels) != props["owner"]:
+        if owner_in_labels(record.labels) != mark_of(props):
             live["owner"] = owner_in_labels(record.labels) or "(none)"
         return live
 
@@ -137,7 +143,7 @@ def _body(props: Properties) -> dict[str, Any]:
 def _changes(props: Properties) -> dict[str, Any]:
     return {
         "configuration": props["configuration"],
-        "labels": labels_for(props["owner"], props["labels"]),
+        "labels": labels_for(props),
         "connector": props.get("connector"),
         "connector_resource_id": props.get("connector_resource_id"),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from provision import _constants as constants
-from provision.providers._ownership import adopted, check_adopt, nothing_to_adopt
+from provision.providers._ownership import adopted, check_adopt, mark_of, nothing_to_adopt
 from provision.providers.base import CHANGED, Input, Problems, Properties, Provider
 from provision.zenml_errors import ZenMLAmbiguousOutcome, ZenMLExists, ZenMLNotFound
 
@@ -52,7 +52,7 @@ class ZenMLSecretProvider(Provider):
         # A list leaves the values out, and with them the mark.
         owner = _values(secrets.get(found.id).body).get(constants.SECRET_OWNER_KEY)
         taken = adopted(what, owner, props["owner"], props["adopt"])
-        self.change(found.id, {}, props)
+        self.change(found.id, {}, {**props, "adopted": taken})
         return found.id, {"adopted": taken}
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -83,7 +83,7 @@ class ZenMLSecretProvider(Provider):
 
 
 def _marked(props: Properties) -> dict[str, str]:
-    return {**props["values"], constants.SECRET_OWNER_KEY: props["owner"]}
+    return {**props["values"], constants.SECRET_OWNER_KEY: mark_of(props)}
 
 
 def _values(body: Mapping[str, Any]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from provision.providers._ownership import (
     adopted,
     check_adopt,
     labels_for,
+    mark_of,
     nothing_to_adopt,
     owner_in_labels,
     without_mark,
@@ -69,7 +70,7 @@ class ZenMLStackProvider(Provider):
                 raise nothing_to_adopt(what)
             return stacks.create(_body(props)).id, {"adopted": False}
         taken = adopted(what, owner_in_labels(found.labels), props["owner"], props["adopt"])
-        stacks.update(found.id, _body(props))
+        stacks.update(found.id, _body({**props, "adopted": taken}))
         return found.id, {"adopted": taken}
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -83,7 +84,7 @@ class ZenMLStackProvider(Provider):
             "description": str(record.metadata.get("description") or ""),
             "labels": without_mark(record.labels),
         }
-        if owner_in_labels(record.labels) != props["owner"]:
+        if owner_in_labels(record.labels) != mark_of(props):
             live["owner"] = owner_in_labels(record.labels) or "(none)"
         return live
 
@@ -113,7 +114,7 @@ def _body(props: Properties) -> dict[str, Any]:
         "name": props["name"],
         "description": props["description"],
         "components": {type: [id] for type, id in props["components"].items()},
-        "labels": labels_for(props["owner"], props["labels"]),
+        "labels": labels_for(props),
     }
 
 

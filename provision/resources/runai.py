@@ -199,6 +199,7 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
 
     role_name: Output[str]
     scope_name: Output[str]
+    adopted: Output[bool]
 
     def __init__(
         self,
@@ -211,6 +212,7 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
         scope_type: Input[str] = "project",
         cluster_id: Input[str] | None = None,
         allow_broader_scope: Input[bool] = False,
+        adopt: Adopt = "never",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Args:
@@ -219,6 +221,8 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
         role_id: The id of a role resource stays known in the preview of its update.
         scope_type: ``project``; anything wider only with `allow_broader_scope`.
         scope_id: Id of the project (department, cluster, tenant), as text.
+        adopt: Unless ``never``, a rule of the same content that somebody else made stays when this
+            resource is destroyed. A rule is never doubled.
         """
         inputs = {
             "subject_id": subject_id,
@@ -228,9 +232,14 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
             "scope_id": scope_id,
             "cluster_id": cluster_id,
             "allow_broader_scope": allow_broader_scope,
+            "adopt": adopt,
         }
         super().__init__(
-            AccessRuleProvider(), resource_name, inputs, ("role_name", "scope_name"), opts
+            AccessRuleProvider(),
+            resource_name,
+            inputs,
+            ("role_name", "scope_name", "adopted"),
+            opts,
         )
 
 

@@ -125,7 +125,11 @@ def _struct(provider: ResourceProvider, properties: dict[str, Any]) -> Any:
 
 
 def _serialize(values: Mapping[str, Any]) -> Any:
-    return asyncio.run(rpc.serialize_properties(dict(values), {}))
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(rpc.serialize_properties(dict(values), {}))
+    finally:
+        loop.close()
 
 
 def _values(struct: Any) -> dict[str, Any]:

@@ -154,6 +154,36 @@ class TestAccessRule:
         host.delete(RULE, id, outs)
         assert host.read(RULE, id, outs) is None
 
+    def test_a_rule_made_by_another_can_be_adopted_and_then_stays(
+        self, host: Host, emulator: Any, admin_client: RunaiClient
+    ) -> None:
+        colleague = admin_client.service_accounts.create("colleague")
+        everything = admin_client.roles.find("System administrator")
+        assert everything
+        admin_client.access_rules.create(
+            "colleague", "service-account", everything.id, "tenant", "1"
+        )
+        _, account = host.create(ACCOUNT, {"name": "zen-one"})
+        inputs = rule_inputs(admin_client, account)
+        with RunaiClient(
+            emulator.base_url, client_id="colleague", client_secret=colleague.client_secret
+        ) as other:
+            theirs = other.access_rules.create(
+                inputs["subject_id"], inputs["subject_type"], int(inputs["role_id"]),
+                "project", inputs["scope_id"],
+            )  # fmt: skip
+        id, outs = host.create(RULE, {**inputs, "adopt": "if_exists"})
+        assert (id, outs["adopted"]) == (str(theirs.id), True)
+        host.delete(RULE, id, outs)
+        assert admin_client.access_rules.get(theirs.id)
+
+    def test_our_own_rule_is_no_adoption(self, host: Host, admin_client: RunaiClient) -> None:
+        _, account = host.create(ACCOUNT, {"name": "zen-one"})
+        inputs = {**rule_inputs(admin_client, account), "adopt": "if_exists"}
+        id, _ = host.create(RULE, inputs)
+        again, outs = host.create(RULE, inputs)
+        assert (again, outs["adopted"]) == (id, False)
+
     def test_a_wider_scope_needs_permission(self, host: Host) -> None:
         _, failures = host.check(RULE, {"scope_type": "tenant", "scope_id": "1"})
         assert "allowBroaderScope" in failures["scope_type"]

@@ -191,6 +191,11 @@ class TestComponent:
 
         id, outs = zenml_host.create(COMPONENT, {**store, "adopt": "required"})
         assert (id, outs["adopted"]) == (theirs.id, True)
+        # A run that was interrupted after this goes on with an adopted object.
+        again, outs = zenml_host.create(COMPONENT, {**store, "adopt": "required"})
+        assert (again, outs["adopted"]) == (theirs.id, True)
+        checked, _ = zenml_host.check(COMPONENT, {**store, "adopt": "required"})
+        assert zenml_host.read(COMPONENT, id, outs) == (outs, checked)
         zenml_host.delete(COMPONENT, id, outs)
         assert zenml.components.get(id)
         zenml.components.delete(id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +33,12 @@ def read() -> Iterator[Any]:
         set_all_config(full, [f"test:{key}" for key in secret])
         return read_config(pulumi.Config("test"))
 
+    loop = asyncio.new_event_loop()  # outputs belong to one
+    asyncio.set_event_loop(loop)
     yield run
     set_all_config({})
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def test_every_key_is_declared_with_type_and_description_and_is_read() -> None:
