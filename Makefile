@@ -11,6 +11,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
+# Most tests wait for processes of their own, so one worker more than there are cores pays.
+WORKERS ?= 3
 
 .PHONY: help
 help: ## List the targets
@@ -64,7 +66,7 @@ check: setup ## Formatting, lint, types, import contracts
 
 .PHONY: test
 test: engine check ## Set up, check and run all tests
-	@$(PYTEST) -m "not chaos and not nightly" $(ARGS)
+	@$(PYTEST) -m "not chaos and not nightly" -n $(WORKERS) --dist loadfile $(ARGS)
 
 .PHONY: chaos
 chaos: engine ## Every kill and every fault through the real engine; prints a table
