@@ -32,8 +32,6 @@ from .vendor_models import (
     training,
 )
 
-# --- how the cases run
-
 
 def make_world(client: RunaiClient, vendor: VendorClient, needs: tuple[str, ...]) -> World:
     project = client.projects.find("ml-team")
