@@ -63,14 +63,15 @@ class Session:
 
     def __init__(self, settings: HostSettings) -> None:
         self.settings = settings
-        self._lock = threading.Lock()
+        self._runai_lock = threading.Lock()
+        self._zenml_lock = threading.Lock()
         self._runai: RunaiClient | None = None
         self._zenml: ZenMLClient | None = None
 
     @property
     def runai(self) -> RunaiClient:
         """The control plane, with the administrator's credentials."""
-        with self._lock:
+        with self._runai_lock:
             if self._runai is None:
                 from provision._clients import connect_runai
 
@@ -80,7 +81,7 @@ class Session:
     @property
     def zenml(self) -> ZenMLClient:
         """The ZenML server."""
-        with self._lock:
+        with self._zenml_lock:
             if self._zenml is None:
                 from provision._clients import connect_zenml
 
