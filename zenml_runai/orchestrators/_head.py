@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from uuid import UUID
 
-from zenml.client import Client
 from zenml.config.step_configurations import Step
 from zenml.enums import ExecutionMode, ExecutionStatus
 from zenml.exceptions import IllegalOperationError
 from zenml.logger import get_logger
 from zenml.metadata.metadata_types import MetadataType
-from zenml.models import PipelineRunResponse, PipelineSnapshotResponse, StepRunResponse
-from zenml.orchestrators.publish_utils import publish_pipeline_run_status_update
+from zenml.models import PipelineSnapshotResponse, StepRunResponse
 from zenml.utils.time_utils import to_utc_timezone, utc_now
 
 from zenml_runai._metadata import GPU_SECONDS, text
@@ -47,8 +45,7 @@ class Head:
 
     Args:
         snapshot: The pipeline as it was compiled.
-        run: The pipeline run.
-        step_runs: Its step runs in ZenML.
+        step_runs: The step runs, and the run, in ZenML.
         launcher: The way to run a given step.
         component_id: The orchestrator, under which metadata of the run is attached.
         max_parallelism: Steps at the same time at most.
@@ -59,7 +56,6 @@ class Head:
     def __init__(
         self,
         snapshot: PipelineSnapshotResponse,
-        run: PipelineRunResponse,
         step_runs: StepRuns,
         launcher: Callable[[Step], Launcher],
         *,
@@ -70,7 +66,6 @@ class Head:
     ) -> None:
         self._steps = snapshot.step_configurations
         self._mode = snapshot.pipeline_configuration.execution_mode
-        self._run = run
         self._step_runs = step_runs
         self._launcher = launcher
         self._component_id = component_id
@@ -179,7 +174,7 @@ class Head:
 
     def interrupt(self) -> Interrupt | None:
         """Whether the run's status asks for an end."""
-        status = Client().get_pipeline_run(self._run.id, hydrate=False).status
+        status = self._step_runs.run_status()
         if status is ExecutionStatus.STOPPED:
             # The server also says so once the last step of a draining run has reported, when its
             # pod is still on its way out.
@@ -270,22 +265,20 @@ class Head:
             step_run = self._step_runs.latest(name)
             if step_run is not None and not step_run.status.is_finished:
                 self.stop(name)
-        self._step_runs.describe_run(
-            self._run.id, self._component_id, {GPU_SECONDS: round(self._gpu_seconds, 1)}
-        )
-        run = patiently(lambda: Client().get_pipeline_run(self._run.id, hydrate=False))
-        if run.status.is_finished:
-            return run.status
-        if run.status is ExecutionStatus.STOPPING:
-            status = ExecutionStatus.STOPPED
+        used: dict[str, MetadataType] = {GPU_SECONDS: round(self._gpu_seconds, 1)}
+        self._step_runs.describe_run(self._component_id, used)
+        status = patiently(self._step_runs.run_status)
+        if status.is_finished:
+            return status
+        if status is ExecutionStatus.STOPPING:
+            final = ExecutionStatus.STOPPED
         elif NodeState.FAILED in ended.values():
-            status = ExecutionStatus.FAILED
+            final = ExecutionStatus.FAILED
         elif all(state is NodeState.COMPLETED for state in ended.values()):
-            status = ExecutionStatus.COMPLETED
+            final = ExecutionStatus.COMPLETED
         else:
-            status = ExecutionStatus.STOPPED
-        run = patiently(lambda: publish_pipeline_run_status_update(self._run.id, status))
-        return run.status
+            final = ExecutionStatus.STOPPED
+        return self._step_runs.end_run(final)
 
 
 def _gpu_seconds(metadata: Mapping[str, MetadataType]) -> float:

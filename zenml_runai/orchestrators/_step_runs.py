@@ -154,16 +154,22 @@ class StepRuns:
                 )
             )
 
-    @staticmethod
-    def describe_run(
-        run_id: UUID, component_id: UUID, metadata: Mapping[str, MetadataType]
-    ) -> None:
+    def describe_run(self, component_id: UUID, metadata: Mapping[str, MetadataType]) -> None:
         """Attach metadata to the run, as `describe` does."""
         _tolerantly(
             lambda: publish_utils.publish_pipeline_run_metadata(
-                run_id, {component_id: dict(metadata)}
+                self._run.id, {component_id: dict(metadata)}
             )
         )
+
+    def run_status(self) -> ExecutionStatus:
+        """The status of the run as ZenML has it now."""
+        return Client().get_pipeline_run(self._run.id, hydrate=False).status
+
+    def end_run(self, status: ExecutionStatus) -> ExecutionStatus:
+        """End the run; returns the status that it has then."""
+        publish = publish_utils.publish_pipeline_run_status_update
+        return patiently(lambda: publish(self._run.id, status)).status
 
     def _create(self, name: str) -> StepRunResponse:
         request = self._factory.create_request(name)

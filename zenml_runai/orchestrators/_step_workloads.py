@@ -15,8 +15,8 @@ from zenml.config.step_run_info import StepRunInfo
 from zenml.constants import ORCHESTRATOR_DOCKER_IMAGE_KEY
 from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
+from zenml.metadata.metadata_types import MetadataType
 from zenml.models import StepRunResponse
-from zenml.orchestrators.publish_utils import publish_step_run_metadata
 from zenml.orchestrators.utils import get_step_entrypoint_command
 
 from runai_api import (
@@ -36,7 +36,6 @@ from zenml_runai.flavors import RunAIOrchestratorConfig, RunAIOrchestratorSettin
 from zenml_runai.monitor import Sighting
 from zenml_runai.orchestrators._constants import OUTAGE_PAUSES, STEP_BACKOFF_LIMIT
 from zenml_runai.orchestrators._launcher import Ending
-from zenml_runai.orchestrators._patience import patiently
 from zenml_runai.orchestrators._watcher import Watcher
 from zenml_runai.step_operators._watch import StepWatch
 from zenml_runai.workload_spec import WorkloadKind, workload_body, workload_name
@@ -61,6 +60,8 @@ class Component(Protocol):
     def session(self) -> Session: ...
 
     def get_settings(self, container: Any) -> BaseSettings: ...
+
+    def attach(self, step_run_id: UUID, metadata: dict[str, MetadataType]) -> None: ...
 
 
 def settings_of(component: Component, container: Any) -> RunAIOrchestratorSettings:
@@ -158,7 +159,7 @@ def submit_step(component: Component, info: StepRunInfo, environment: Mapping[st
         control_plane.client.base_url, component.config.project_name, kind, submitted, body
     )
     info.step_run.run_metadata.update(known)
-    patiently(lambda: publish_step_run_metadata(info.step_run_id, {component.id: known}))
+    component.attach(info.step_run_id, known)
     logger.info(
         "Step `%s` is workload `%s`: %s",
         info.pipeline_step_name,

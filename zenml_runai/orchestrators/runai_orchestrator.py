@@ -46,6 +46,7 @@ from zenml_runai.orchestrators._constants import (
     HEAD_NUMBER,
 )
 from zenml_runai.orchestrators._heads import check_pipeline, head_body, head_name
+from zenml_runai.orchestrators._patience import patiently
 from zenml_runai.orchestrators._step_workloads import (
     outlast_outages,
     settings_of,
@@ -277,7 +278,6 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
         )
         head = Head(
             snapshot,
-            run,
             StepRuns(snapshot, run, stack),
             launchers.of,
             component_id=self.id,
@@ -285,6 +285,10 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
             executor=CallingThread() if single else None,
         )
         return head.run()
+
+    def attach(self, step_run_id: "UUID", metadata: dict[str, MetadataType]) -> None:
+        """Attach metadata to a step run in the name of this component."""
+        patiently(lambda: publish_step_run_metadata(step_run_id, {self.id: metadata}))
 
     def wants_own_workload(self, snapshot: "PipelineSnapshotResponse", step: Step) -> bool:
         """Whether a step of a dynamic pipeline asks for a workload by its settings."""
@@ -336,7 +340,7 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
     def _serves(self, step_run: "StepRunResponse", workload: Any) -> ExecutionStatus:
         urls = _metadata.service_urls(workload)
         if urls:
-            publish_step_run_metadata(step_run.id, {self.id: urls})
+            self.attach(step_run.id, urls)
         if not Client().get_run_step(step_run.id, hydrate=False).status.is_finished:
             publish_successful_step_run(step_run.id, {})
         return ExecutionStatus.COMPLETED
