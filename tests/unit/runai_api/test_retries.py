@@ -337,7 +337,9 @@ def test_a_write_with_an_unreadable_success_is_ambiguous(wire: Wire, client: Run
         client.service_accounts.create("bot")
 
 
-@pytest.mark.parametrize("value", [float("nan"), object(), b"bytes", {1, 2}])
+@pytest.mark.parametrize(
+    "value", [float("nan"), object(), b"bytes", {1, 2}], ids=["nan", "object", "bytes", "set"]
+)
 def test_a_body_that_is_no_json_is_refused_before_it_is_sent(
     wire: Wire, client: RunaiClient, value: Any
 ) -> None:

@@ -82,7 +82,8 @@ def at(body: Any, path: str) -> Any:
     return body
 
 
-ABSENT = object()
+#: A value of its own; text, so that the names of the cases are the same in every process.
+ABSENT = "<absent>"
 
 LEGAL: list[tuple[dict[str, Any], str, Any]] = [
     ({}, "spec.compute.gpuDevicesRequest", 1),
