@@ -26,6 +26,7 @@ class FindingKind(StrEnum):
     UNKNOWN = "undecided-permission"
     HIDDEN = "hidden-information"
     DISABLED = "disabled-account"
+    NO_RULE = "no-access-rule"
     REFUSED = "refused-by-probe"
     EXCESS = "excess-permission"
     TOO_WIDE = "scope-too-wide"
@@ -40,6 +41,7 @@ LEVELS = {
     FindingKind.UNKNOWN: "error",
     FindingKind.HIDDEN: "error",
     FindingKind.DISABLED: "error",
+    FindingKind.NO_RULE: "error",
     FindingKind.REFUSED: "error",
     FindingKind.EXCESS: "warning",
     FindingKind.TOO_WIDE: "warning",
@@ -156,7 +158,8 @@ def judge(
     project: str,
 ) -> Report:
     """Make the report of what was read; pure."""
-    deprecated = {
+    told = {g.role.name for g in reading.held.grants if g.role and g.role.deprecated}
+    deprecated = dict.fromkeys(told, "a narrower role: see runai-perms role") | {
         name: entry["instead"]
         for name, entry in catalogue.deprecated_roles.items()
         if reading.version >= entry.get("since", "")
@@ -178,6 +181,13 @@ def _findings(report: Report) -> Iterator[Finding]:
             report.reading.subject,
             f"{report.reading.subject} is disabled and gets no token",
             "enable the account",
+        )
+    if not report.reading.held.rules and not evaluation.gaps:
+        yield Finding(
+            FindingKind.NO_RULE,
+            report.reading.subject,
+            f"there is no access rule for {report.reading.subject}",
+            f"make one: a role (see runai-perms role) at {project}",
         )
     for verdict in evaluation.verdicts:
         if verdict.missing:

@@ -52,10 +52,9 @@ def _harmless(
         "permission_set.list": client.permission_sets.list,
         "service_account.list": client.service_accounts.list,
         "application.list": client.applications.list,
+        "workload.list": lambda: client.workloads.list(limit=1),
         "access_rule.list": lambda: client.access_rules.list(scope_id=project),
     }
-    if hasattr(client, "workloads"):
-        calls["workload.list"] = lambda: client.workloads.list(limit=1)
     for operation in need.operations:
         if operation in calls:
             return operation, calls[operation]

@@ -155,10 +155,8 @@ def find_project(client: RunaiClient, name: str, cluster: str | None = None) -> 
         cluster_id = found_cluster.uuid
     try:
         found = client.projects.find(name, cluster_id=cluster_id)
-    except errors.PermissionDenied:
-        raise UnknownName(
-            "project", name, hint="it cannot be looked up: the right project:read is missing"
-        ) from None
+    except errors.PermissionDenied as error:
+        raise IncompleteAnswer(f"project {name!r} cannot be looked up: {error}") from None
     if found is None:
         names = [p.name for p in client.projects.list()]
         raise UnknownName("project", name, names, "it does not exist or is not visible to you")
@@ -172,15 +170,25 @@ def read_roles(client: RunaiClient) -> tuple[Role, ...]:
 
 def read_permission_sets(client: RunaiClient) -> tuple[PermissionSet, ...]:
     """All permission sets; an error that says why on a control plane without them."""
-    from runai_api import errors
-
-    if not client.version.has_custom_roles:
+    sets = _sets(client)
+    if sets is None:
         raise UsageError(
             f"this control plane ({client.version.value}) has no permission sets and so no custom"
             " roles (they came with 2.24): use a predefined role"
         )
+    return tuple(sets)
+
+
+def _sets(client: RunaiClient) -> list[PermissionSet] | None:
+    """Permission sets; None where the server has none (also shortly before 2.24's release)."""
+    from runai_api import errors
+
+    if not client.version.has_custom_roles:
+        return None
     try:
-        return tuple(_permission_set(s) for s in client.permission_sets.list())
+        return [_permission_set(s) for s in client.permission_sets.list()]
+    except errors.NotFound:
+        return None
     except errors.PermissionDenied as error:
         raise IncompleteAnswer(f"permission sets cannot be read: {error}") from None
 
@@ -278,11 +286,9 @@ def _read_roles(client: RunaiClient, *, with_sets: bool) -> list[Role]:
 
     try:
         found = client.roles.list()
-        sets: dict[str, PermissionSet] = {}
-        if with_sets and client.version.has_custom_roles:
-            sets = {s.id: s for s in map(_permission_set, client.permission_sets.list())}
     except errors.PermissionDenied as error:
         raise IncompleteAnswer(f"roles cannot be read: {error}") from None
+    sets = {s.id: s for s in (_sets(client) or ())} if with_sets else {}
     return [_role(r, sets) for r in found]
 
 

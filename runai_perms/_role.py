@@ -213,14 +213,11 @@ def run_role(target: Target, name: str, from_trace: str | None, apply_it: bool) 
         needs = trace.needs if trace else target.needs(client.version.value)
         roles = read_roles(client)
         plan = applied = None
-        if client.version.has_custom_roles:
+        if client.version.has_custom_roles or apply_it:
             source = "a recorded run" if trace else _wish(target.profile.name, target.features)
             plan = plan_role(name, needs, read_permission_sets(client), f"for {source}")
-        if apply_it:
-            if plan is None:
-                read_permission_sets(client)
-            else:
-                applied = apply(client, plan)
+        if apply_it and plan is not None:
+            applied = apply(client, plan)
     enough = tuple(f for f in fits(needs, roles) if f.role.name != name)
     profile = "a recorded run" if trace else target.profile.name
     return RoleResult(plan, enough, profile, target.features, applied)

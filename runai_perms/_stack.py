@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from runai_perms._catalogue import Catalogue, load_catalogue
 from runai_perms._errors import AuthenticationError, IncompleteAnswer, UnknownName, UsageError
@@ -21,6 +22,9 @@ FLAVORS = ("nvidia_runai", "runai")
 """Ours, and ZenML's builtin step operator, whose configuration has the same names."""
 
 COMPONENT_PROFILES = {"orchestrator": "orchestrator", "step_operator": "step-operator"}
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts to which plain http is no risk."""
 
 RECENT_SNAPSHOTS = 20
 """Snapshots of the stack whose steps are looked at for settings, the newest first."""
@@ -78,13 +82,10 @@ class ZenMLReader:
         import httpx
 
         self._errors = httpx.HTTPError
-        self._url = connection.url
-        try:
-            self._http = httpx.Client(
-                base_url=f"{connection.url}/api/v1", timeout=TIMEOUT_SECONDS, follow_redirects=False
-            )
-        except httpx.InvalidURL:
-            raise UsageError(f"{connection.url!r} is not the URL of a ZenML server") from None
+        self._url = _checked(connection.url)
+        self._http = httpx.Client(
+            base_url=f"{self._url}/api/v1", timeout=TIMEOUT_SECONDS, follow_redirects=False
+        )
         token = connection.token
         if connection.api_key:
             token = self._login(connection.api_key)
@@ -238,6 +239,21 @@ def _resolved(reader: ZenMLReader, config: Mapping[str, Any], key: str) -> str:
     if not values.get(entry):
         raise UnknownName("key", f"{name}.{entry}", hint=f"the ZenML secret {name!r} lacks it")
     return str(values[entry])
+
+
+def _checked(url: str) -> str:
+    """The server's URL, unless it would send the key over the network unencrypted."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+        _ = parts.port
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https"):
+        raise UsageError(f"{url!r} is not the URL of a ZenML server: check ZENML_STORE_URL")
+    if parts.scheme == "http" and host not in LOOPBACK:
+        raise UsageError(f"{url} would send the ZenML key unencrypted: use https")
+    return url.rstrip("/")
 
 
 def _config_folder() -> str:

@@ -12,6 +12,7 @@ _DESCRIPTIONS = {
     FindingKind.UNKNOWN: "It could not be read where a needed permission is held.",
     FindingKind.HIDDEN: "Part of what decides the answer could not be read.",
     FindingKind.DISABLED: "The account is disabled, so its rights cannot be used.",
+    FindingKind.NO_RULE: "No access rule names the account.",
     FindingKind.REFUSED: "The control plane refused a harmless call that should be permitted.",
     FindingKind.EXCESS: "A permission is held that the profile does not need.",
     FindingKind.TOO_WIDE: "An access rule reaches further than the project.",

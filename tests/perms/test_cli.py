@@ -406,11 +406,69 @@ def test_an_unexpected_error_is_never_a_verdict(perms, monkeypatch):
 def test_an_expired_token_is_renewed(perms, account, emulator):
     """A token that dies during the check costs one more login, not the answer."""
     who = account("runner", AT_PROJECT)
-    emulator.add_fault(
-        method="GET", path="/api/v1/authorization/permissions", kind="status", status=401, times=1
-    )
+    emulator.add_fault(kind="expire-tokens", path="/api/v1/authorization/permissions", times=1)
+    assert perms("check", "-p", "ml-team", who=who).code == 0
+    emulator.clear_faults()
+
+
+def test_a_token_that_is_never_accepted(perms, account, emulator):
+    who = account("runner", AT_PROJECT)
+    emulator.add_fault(kind="status", status=401, path="/api/v1/authorization/*", times=100)
     done = perms("check", "-p", "ml-team", who=who)
-    assert done.code in (0, 3)
+    emulator.clear_faults()
+    assert done.code == 3
+    assert done.out == ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/authorization/me/access-rules",
+        "/api/v1/authorization/permissions",
+        "/api/v1/org-unit/*",
+    ],
+)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 403},
+        {"kind": "status", "status": 400},
+        {"kind": "content-type"},
+    ],
+)
+def test_an_answer_with_a_hole_is_never_a_verdict(perms, account, emulator, path, fault):
+    who = account("runner", AT_PROJECT)
+    emulator.add_fault(path=path, times=100, **fault)
+    done = perms("check", "-p", "ml-team", who=who)
+    emulator.clear_faults()
+    assert done.code in (4, 6)
+    assert done.out == ""
+
+
+def test_an_empty_answer_says_so(perms, account):
+    account("nobody")
+    done = perms("check", "-p", "ml-team", "--subject", "nobody")
+    assert done.code == 1
+    assert "there is no access rule for service-account nobody" in done.out
+    assert "MISSING: 6 of 6" in done.out
+
+
+def test_a_server_without_the_newer_roles(perms, account, emulator):
+    who = account("admin", ("System administrator", "tenant", "1"))
+    for path in ("/api/v2/authorization/roles*", "/api/v1/authorization/permission-sets*"):
+        emulator.add_fault(kind="status", status=404, path=path, times=100)
+    refused = perms("role", "--apply")
+    checked = perms("check", "-p", "ml-team", who=who)
+    emulator.clear_faults()
+    assert refused.code == 2
+    assert "no permission sets" in refused.err
+    assert checked.code == 0
+
+
+def test_a_role_that_the_server_calls_deprecated(perms, account):
+    account("old", ("Editor", "project", "ml-team"))
+    done = perms("check", "-p", "ml-team", "--subject", "old", "--format", "json")
+    assert "Editor" in done.data["deprecated_roles"]
 
 
 def test_no_secret_in_any_output(perms, account):

@@ -114,6 +114,8 @@ def test_an_administrator_about_the_account_of_a_stack(make_stack, perms, emulat
         ("no server", 4, "does not answer"),
         ("not a ZenML server", 4, "not what a ZenML server would say"),
         ("no login", 3, "no ZenML server"),
+        ("unencrypted", 2, "would send the ZenML key unencrypted"),
+        ("no URL", 2, "is not the URL"),
         ("no such secret", 6, "unknown secret"),
         ("account gone", 3, ""),
     ],
@@ -132,6 +134,10 @@ def test_bad_input(make_stack, perms, emulator, admin_client, case, code, says):
             environment = {"ZENML_STORE_URL": emulator.base_url}
         case "no login":
             environment = {"ZENML_STORE_URL": "", "ZENML_STORE_API_KEY": ""}
+        case "unencrypted":
+            environment = {"ZENML_STORE_URL": "http://zenml.example.com"}
+        case "no URL":
+            environment = {"ZENML_STORE_URL": "zenml"}
         case "no such secret":
             name = make_stack(client_id="{{gone.client_id}}").name
         case "account gone":
