@@ -28,6 +28,7 @@ from zenml_runai.errors import (
     RunAIWorkloadFailed,
     RunAIWorkloadTimeout,
 )
+from zenml_runai.orchestrators._patience import patiently
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse
@@ -119,7 +120,9 @@ class StepWatch:
         sighting = self.session.monitor.sighting(self.workload_id)
         gpus = float(str(self.step_run.run_metadata.get(metadata.GPUS) or 0.0))
         if sighting.ended and (used := metadata.at_end(sighting, gpus)):
-            publish_step_run_metadata(self.step_run.id, {self.component_id: used})
+            patiently(
+                lambda: publish_step_run_metadata(self.step_run.id, {self.component_id: used})
+            )
         self.session.forget(self.workload_id)
 
     # What a sighting means
@@ -139,7 +142,7 @@ class StepWatch:
     def _completed(self) -> ExecutionStatus:
         if self.step_run.config.command is not None:
             return ExecutionStatus.COMPLETED
-        status = Client().get_run_step(self.step_run.id, hydrate=False).status
+        status = patiently(lambda: Client().get_run_step(self.step_run.id, hydrate=False)).status
         if status.is_finished or status in (ExecutionStatus.RETRYING, *_ENDING):
             return ExecutionStatus.STOPPED if status in _ENDING else status
         return self._fail(
@@ -200,7 +203,7 @@ class StepWatch:
 
     def _fail(self, error: RunAIError) -> ExecutionStatus:
         """End a step that did not succeed: its own error wins over what is known from outside."""
-        current = Client().get_run_step(self.step_run.id)
+        current = patiently(lambda: Client().get_run_step(self.step_run.id))
         if current.status.is_successful:
             self._dispose(failed=False)
             return current.status

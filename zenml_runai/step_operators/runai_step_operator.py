@@ -24,6 +24,7 @@ from zenml_runai._container import (
 from zenml_runai.entrypoints.environment import WORKLOAD_TYPE
 from zenml_runai.errors import RunAIInvalidSettings
 from zenml_runai.flavors import RunAIStepOperatorConfig, RunAIStepOperatorSettings
+from zenml_runai.orchestrators._patience import patiently
 from zenml_runai.workload_spec import WorkloadKind, workload_body, workload_name
 
 if TYPE_CHECKING:
@@ -153,7 +154,12 @@ class RunAIStepOperator(BaseStepOperator):
             submitted,
             body,
         )
-        publish_step_run_metadata(info.step_run_id, {self.id: known})
+        try:
+            patiently(lambda: publish_step_run_metadata(info.step_run_id, {self.id: known}))
+        except BaseException:
+            # ZenML takes the step for failed: nobody would look after the workload.
+            session.control_plane.stop(kind, submitted.workload_id)
+            raise
         # The same object is passed to `wait`.
         info.step_run.run_metadata.update(known)
         logger.info(

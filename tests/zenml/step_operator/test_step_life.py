@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -263,22 +263,41 @@ def test_submission_during_an_outage_only_waits(
     assert len(administrator.workloads.list()) == before + 1
 
 
-def test_killed_client_leaves_a_workload_that_the_next_process_takes_up(
+@pytest.fixture
+def client_process(
     code: ModuleType, zenml_session: Any, started: Path, released: Path
-) -> None:
-    environment = os.environ | {"ZENML_ACTIVE_STACK_ID": str(Client().active_stack_model.id)}
-    client = subprocess.Popen(
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits for a running step of the pipeline `waiting`."""
+    process = subprocess.Popen(
         [sys.executable, str(CODE / "run_waiting.py"), str(started), str(released)],
-        env=environment,
+        env=os.environ | {"ZENML_ACTIVE_STACK_ID": str(Client().active_stack_model.id)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
         until(started.exists)
+        yield process
     finally:
-        client.send_signal(signal.SIGKILL)
-        client.wait()
-    step = until(lambda: running_step("wait_for"))
+        process.kill()
+        process.wait()
+
+
+def test_interrupted_client_stops_its_workload(
+    client_process: subprocess.Popen[bytes], administrator: RunaiClient, started: Path
+) -> None:
+    client_process.send_signal(signal.SIGINT)
+    assert client_process.wait(60) != 0
+    step = running_step("wait_for")
+    until(lambda: not is_alive(int(started.read_text())))
+    assert workload_of(administrator, step).phase in ("Stopping", "Stopped")
+
+
+def test_killed_client_leaves_a_workload_that_the_next_process_takes_up(
+    client_process: subprocess.Popen[bytes], released: Path
+) -> None:
+    client_process.kill()
+    client_process.wait()
+    step = running_step("wait_for")
     operator = Client().active_stack.step_operator
     # As if the process had died before it could write down the workload's id.
     step.run_metadata.clear()
