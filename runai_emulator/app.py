@@ -177,8 +177,6 @@ def _family(path: str) -> str:
 
 
 def _encode(body: Any) -> bytes:
-    if isinstance(body, bytes):
-        return body
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
 
 

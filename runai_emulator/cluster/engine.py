@@ -195,8 +195,6 @@ class Cluster:
         workload.events.append((moment, code, arg, pod.name if pod else None))
 
     def save(self, workload: Workload) -> None:
-        """To be called after everything that can be seen of a workload has changed."""
-        workload.revision += 1
         if self.emulator.store.persistent:
             self.emulator.store.write("workload", workload.id, workload.dump())
 

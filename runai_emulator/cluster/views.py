@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from runai_emulator._constants import TENANT_ID
@@ -112,27 +111,6 @@ def pending_seconds(workload: Workload, now: float) -> int:
 def running_seconds(workload: Workload, now: float) -> int:
     since = workload.running_since
     return int(workload.running_total + (now - since if since is not None else 0.0))
-
-
-#: Rendered list items by workload id, with what they were rendered from.
-_RENDERED_ITEMS = 4096
-_rendered: dict[str, tuple[tuple, str]] = {}
-
-
-def generic_json(emulator: Emulator, workload: Workload, now: float) -> str:
-    """An item of the list as JSON text. Pollers ask for the same items again and again."""
-    # Waiting and running times grow by the second while a workload has not ended.
-    second = 0 if workload.completed_at is not None else int(now)
-    key = (workload.revision, second, workload.deleted_at)
-    known = _rendered.get(workload.id)
-    if known is not None and known[0] == key:
-        return known[1]
-    view = generic_view(emulator, workload, now)
-    text = json.dumps(view, separators=(",", ":"), ensure_ascii=False)
-    if len(_rendered) >= _RENDERED_ITEMS:
-        _rendered.clear()
-    _rendered[workload.id] = (key, text)
-    return text
 
 
 def _pod_counts(workload: Workload, spec: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,6 @@ class Workload:
         "project_id",
         "reason",
         "requested_name",
-        "revision",
         "running_since",
         "running_total",
         "same_master",
@@ -141,8 +140,6 @@ class Workload:
         self.due: float | None = None
         #: Grows with every change of phase, which makes older entries of the timeline void.
         self.generation = 0
-        #: Grows with everything that can be seen from outside.
-        self.revision = 0
         self.url: str | None = None
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 from runai_emulator.clock import iso
 from runai_emulator.cluster.kinds import KINDS
 from runai_emulator.cluster.queries import FIELDS, Query, query_workloads
-from runai_emulator.cluster.views import event_view, generic_json, generic_view, pod_view
+from runai_emulator.cluster.views import event_view, generic_view, pod_view
 from runai_emulator.cluster.workload import Pod, Workload
 from runai_emulator.emulator import Emulator
 from runai_emulator.query import (
@@ -58,9 +58,7 @@ def list_workloads(emulator: Emulator, call: Call) -> Answer:
     rows = found[offset : offset + limit]
     following = offset + limit if offset + limit < len(found) else None
     now = emulator.clock.now()
-    items = ",".join([generic_json(emulator, row, now) for row in rows])
-    tail = "" if following is None else f',"next":{following}'
-    return 200, f'{{"workloads":[{items}]{tail}}}'.encode()
+    return 200, paged("workloads", [generic_view(emulator, row, now) for row in rows], following)
 
 
 @route("GET", f"{_BASE}/count")
