@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from zenml.client import Client
 
 from runai_api import RunaiClient
 from zenml_runai import errors
@@ -23,6 +24,12 @@ def alive(administrator: RunaiClient) -> list[str]:
 
 def with_settings(pipeline: Any, step: str, **settings: Any) -> Any:
     return pipeline.with_options(steps={step: {"settings": {"step_operator": settings}}})
+
+
+def step_log(step: Any) -> list[str]:
+    """The messages in the step's log, of all its sources."""
+    store = Client().active_stack.log_store
+    return [entry.message for logs in step.log_collection for entry in store.fetch(logs).items]
 
 
 CPU = {"gpu_devices_request": 0, "cpu_core_request": 0.1, "cpu_memory_request": "100M"}
@@ -169,3 +176,10 @@ def test_quota_that_never_suffices_ends_by_the_pending_timeout(
         pipeline()
     assert "node_pools" in str(caught.value)
     assert alive(administrator) == []
+    step = Client().list_run_steps(
+        name="show_environment", sort_by="desc:created", size=1, hydrate=True
+    )[0]
+    waits = [line for line in step_log(step) if "waits:" in line]
+    assert any(message in line for line in waits)
+    # Each reason is said once.
+    assert len(set(waits)) == len(waits)
