@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ import httpx
 import pytest
 
 from tools import pulumi_engine, services
+
+# ZenML takes the folder of the main module for the root of the user's code; a worker of
+# pytest-xdist has a main module without a file.
+if not hasattr(sys.modules["__main__"], "__file__"):
+    sys.modules["__main__"].__file__ = str(Path(__file__).resolve().parent.parent / "pytest")
 
 # A developer's own configuration must not change what the tests see.
 for _name in list(os.environ):
