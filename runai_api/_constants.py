@@ -63,3 +63,7 @@ SERVICE_ACCOUNT_NAME_LENGTH: Final = (2, 255)
 
 DESCRIPTION_LENGTH: Final = (1, 250)
 """Descriptions of assets (documented: 2.24 API)."""
+
+NEWEST_KNOWN_VERSION: Final = (2, 24)
+"""The newest control plane whose API this client was written for. A cluster is never newer than its
+control plane, so a cluster beyond it tells of a newer one."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import builtins
+import logging
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from runai_api import _constants as constants
 from runai_api._family import Family, only
 from runai_api._filters import equals
 from runai_api._models import Many, Model, Timestamp
 from runai_api._operation import Operation
 from runai_api.errors import InvalidArgument
+
+logger = logging.getLogger("runai_api")
 
 # A submitter gets by with the minimal types; 2.23 and older know the full ones only.
 _READ_CLUSTERS = ("clusters-minimal:read", "cluster:read")
@@ -153,20 +158,42 @@ class Project(OrgUnit):
 
 
 class Clusters(Family):
-    """``client.clusters``"""
+    """``client.clusters``. Warns in the log, once, of a control plane that is newer than known."""
+
+    _warned = False
 
     def list(self, *, verbosity: Literal["full", "metadata"] = "full") -> builtins.list[Cluster]:
         """All clusters; ``metadata`` leaves out the status."""
         params = {"verbosity": None if verbosity == "full" else verbosity}
-        return self._array(_CLUSTERS, Cluster, params=params)
+        clusters = self._array(_CLUSTERS, Cluster, params=params)
+        for cluster in clusters:
+            self._warn_if_newer(cluster)
+        return clusters
 
     def get(self, cluster_id: str) -> Cluster:
-        return self._one(_CLUSTER, Cluster, path={"id": cluster_id})
+        cluster = self._one(_CLUSTER, Cluster, path={"id": cluster_id})
+        self._warn_if_newer(cluster)
+        return cluster
 
     def find(self, name: str) -> Cluster | None:
         """The cluster of exactly this name. The API has no filter here: one request reads all."""
         matches = [cluster for cluster in self.list() if cluster.name == name]
         return only(matches, "clusters", name, "Use a cluster id.", lambda found: found.uuid)
+
+    def _warn_if_newer(self, cluster: Cluster) -> None:
+        numbers = re.match(r"v?(\d{1,4})\.(\d{1,4})", cluster.version or "")
+        if numbers is None or self._warned:
+            return
+        if tuple(map(int, numbers.groups())) > constants.NEWEST_KNOWN_VERSION:
+            self._warned = True
+            known = ".".join(map(str, constants.NEWEST_KNOWN_VERSION))
+            logger.warning(
+                "The cluster %s has version %s; this client was written for control planes up to "
+                "%s. What it does not know is ignored.",
+                cluster.name,
+                cluster.version,
+                known,
+            )
 
 
 class NodePools(Family):

@@ -8,11 +8,8 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
 import pytest
-import yaml
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -21,38 +18,11 @@ from runai_api import RunaiError
 from tools.wire import cassette, play
 from tools.wire.scenario import Scenario, World, recordings
 
+from .tape import Interaction, Tape, interactions
+
 LIBRARY = str(Path(runai_api.__file__).parent)
 #: Those that use the client alone; what stands on top of it has tests of its own.
 RECORDINGS = [(found, version) for found, version in recordings() if found.client_only]
-
-Interaction = dict[str, Any]
-
-
-def interactions(found: Scenario, version: str) -> list[Interaction]:
-    text = cassette.path_of(found.cassette(version)).read_text("utf-8")
-    return list(yaml.safe_load(text)["interactions"])
-
-
-class Tape(httpx.BaseTransport):
-    """Answers from a list, by method and path, each once; 404 for all else."""
-
-    def __init__(self, items: list[Interaction]) -> None:
-        self.items = list(items)
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        for index, item in enumerate(self.items):
-            wanted = item["request"]
-            path = urlsplit(wanted["uri"]).path
-            if (wanted["method"], path) == (request.method, request.url.path):
-                del self.items[index]
-                answer = item["response"]
-                body = answer["body"]["string"]
-                return httpx.Response(
-                    answer["status"]["code"],
-                    headers=[(k, v) for k, vs in answer["headers"].items() for v in vs],
-                    content=body if isinstance(body, bytes) else body.encode("utf-8", "replace"),
-                )
-        return httpx.Response(404, json={"code": 404, "message": "nothing more was recorded"})
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
