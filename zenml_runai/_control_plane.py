@@ -22,6 +22,7 @@ from runai_api import (
     ConfigurationError,
     Conflict,
     ConnectionFailed,
+    ControlPlaneVersion,
     DeadlineExceeded,
     NotFound,
     PermissionDenied,
@@ -248,6 +249,7 @@ class ControlPlane:
         """
 
         def create() -> Submitted:
+            self.call(lambda client: _check_version(client, body))
             try:
                 created = self.call(lambda client: _family(client, kind).create(body))
             except AmbiguousOutcome:
@@ -433,6 +435,23 @@ def submission_error(error: RunaiError, body: Mapping[str, Any]) -> Exception:
     return RunAISubmissionFailed(
         f"Run:ai refused the workload {body['name']}: {said or f'status {error.status}'}."
     )
+
+
+def _check_version(client: RunaiClient, body: Mapping[str, Any]) -> None:
+    """Refuse what a control plane up to 2.23 does not know and would silently leave out."""
+    if client.version is ControlPlaneVersion.CURRENT:
+        return
+    spec = body["spec"]
+    unknown = []
+    if spec.get("preemptibility") is not None:
+        unknown.append("preemptibility (use priority_class)")
+    if any(url.get("authorizationType") for url in spec.get("exposedUrls") or ()):
+        unknown.append("external_urls: authorization_type (leave it out)")
+    if unknown:
+        raise RunAIInvalidSettings(
+            f"Run:ai up to 2.23, as this control plane is, does not know {', '.join(unknown)}.",
+            "Remove the setting, or upgrade the control plane.",
+        )
 
 
 def _family(client: RunaiClient, kind: WorkloadKind) -> Any:

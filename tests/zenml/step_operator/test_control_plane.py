@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from runai_api import RunaiClient, Workload
+from runai_api import RunaiClient, ScopeType, SubjectType, Workload
 from zenml_runai import errors, phases
 from zenml_runai._control_plane import Connection, ControlPlane
 from zenml_runai.flavors import RunAIStepOperatorSettings
@@ -213,3 +213,50 @@ def test_second_submission_of_a_name_takes_up_the_first(
     assert (first.adopted, second.adopted) == (False, True)
     assert (second.workload_id, second.created_at) == (first.workload_id, first.created_at)
     administrator.trainings.delete(first.workload_id)
+
+
+@pytest.fixture
+def legacy_plane(emulator_legacy: Any) -> ControlPlane:
+    """An application with the role of its time on a control plane of version 2.23."""
+    with RunaiClient(
+        emulator_legacy.base_url,
+        client_id=emulator_legacy.admin_id,
+        client_secret=emulator_legacy.admin_secret,
+    ) as administrator:
+        made = administrator.applications.create("zenml-legacy")
+        project = administrator.projects.find(PROJECT)
+        role = administrator.roles.find("L1 researcher")
+        assert project is not None
+        assert role is not None
+        rule = administrator.access_rules.create(
+            subject_id=made.client_id,
+            subject_type=SubjectType.APP,
+            role_id=role.id,
+            scope_type=ScopeType.PROJECT,
+            scope_id=project.id,
+        )
+        administrator.access_rules.wait_ready(rule.id, timeout=10)
+    connection = Connection(emulator_legacy.base_url, made.client_id, made.client_secret)
+    return ControlPlane(lambda: connection, PROJECT)
+
+
+def test_control_plane_of_an_older_version(legacy_plane: ControlPlane) -> None:
+    def body(**settings: Any) -> dict[str, Any]:
+        return workload_body(
+            "training",
+            name=f"legacy-{time.time_ns() % 10**9}",
+            target=legacy_plane.target(),
+            settings=RunAIStepOperatorSettings(gpu_devices_request=0, **settings),
+            container=Container("example/image", ["true"]),
+        )
+
+    with pytest.raises(errors.RunAIInvalidSettings, match=r"2\.23.*preemptibility"):
+        legacy_plane.submit(WorkloadKind.TRAINING, body(preemptibility="preemptible"))
+    submitted = legacy_plane.submit(WorkloadKind.TRAINING, body())
+    monitor = WorkloadMonitor(legacy_plane, FAST)
+    monitor.watch(submitted.workload_id, submitted.created_at)
+    version = -1
+    while not (sighting := monitor.wait(submitted.workload_id, version, 20.0)).ended:
+        version = sighting.version
+    assert sighting.phase == "Completed"
+    monitor.forget(submitted.workload_id)
