@@ -60,7 +60,7 @@ lab-env: setup ## Print the environment for a shell that talks to the lab
 check: setup ## Formatting, lint, types, import contracts
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
-	@$(BIN)/lint-imports --no-cache > /tmp/lint-imports.$$$$ || { cat /tmp/lint-imports.$$$$; rm -f /tmp/lint-imports.$$$$; exit 1; }; rm -f /tmp/lint-imports.$$$$
+	@found=$$($(BIN)/lint-imports --no-cache) || { echo "$$found"; exit 1; }
 	@$(BIN)/mypy --no-error-summary
 	@echo "[check] format, lint, types and import contracts hold" >&2
 
