@@ -8,7 +8,7 @@ from provision import _constants as constants
 from provision.errors import NotOurs
 from provision.naming import near_misses
 from provision.providers._ownership import adopted, owner_in_labels
-from provision.providers.base import Input, Problems, Properties, Provider
+from provision.providers.base import Input, Problems, Properties, Provider, say
 from provision.zenml_errors import ZenMLError
 
 
@@ -80,7 +80,12 @@ class ZenMLServerProvider(Provider):
                 )
                 continue
             inputs["component_ids"][type] = record.id
-            inputs["component_flavors"][type] = str(record.body.get("flavor_name", ""))
+            inputs["component_flavors"][type] = flavor = str(record.body.get("flavor_name", ""))
+            if (type, flavor) == ("artifact_store", "local"):
+                say(
+                    f"warning: the artifact store {name!r} keeps its files on one machine; steps "
+                    "that run on Run:ai cannot reach them."
+                )
         for entry in inputs["planned"]:
             if entry["type"] == "stack":
                 record = zenml.stacks.find(entry["name"])

@@ -118,3 +118,12 @@ def test_says_what_is_wrong_before_anything_is_made(
     assert "canary" not in outcome.output
     assert not engine.resources()
     assert not writes()
+
+
+def test_a_broader_scope_that_was_asked_for_comes_with_a_warning(engine: Engine) -> None:
+    file = engine.folder / "stacks" / f"Pulumi.{engine.stack}.yaml"
+    before = file.read_text()
+    engine.configure(scope="department", allowBroaderScope=True)
+    shown = engine.preview().succeeded().output
+    file.write_text(before)
+    assert "warning: The access rule is made at department scope" in shown

@@ -76,6 +76,7 @@ def test_a_component_that_is_not_ours_is_left_alone_or_adopted(
     )
     refused = engine.up().failed()
     assert f"container registry '{name}' exists already and was not made by" in refused.errors
+    assert "the artifact store 'default' keeps its files on one machine" in refused.output
     assert not engine.resources()
 
     program = engine.folder / "stacks" / "__main__.py"
