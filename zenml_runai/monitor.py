@@ -4,9 +4,9 @@ Every step of a process asks the same monitor, and the monitor asks the control 
 for all of them: *what changed in this project since then?* (``filterBy=phaseUpdatedAt>=...``). The
 number of requests therefore depends on time, not on the number of steps.
 
-* **Pace.** A request every `Pace.longest` seconds; every `Pace.shortest` while a change is
-  expected (after a submission, near the usual duration of such a step). A token bucket keeps any
-  minute within `Pace.per_minute`.
+* **Pace.** A request every `Pace.longest` seconds at the latest; every `Pace.shortest` after a
+  submission; timed to come just after the expected end where steps of the same group have run
+  before. A token bucket keeps any minute within `Pace.per_minute`.
 * **Nothing is missed.** The cursor is made of the control plane's own timestamps and moves
   an overlap behind its present time, so that equal and late timestamps are seen again. Every
   `Pace.full` seconds one request goes back to the oldest state still in flight, whatever the
@@ -18,10 +18,9 @@ number of requests therefore depends on time, not on the number of steps.
 
 from __future__ import annotations
 
-import statistics
+import math
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +29,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from zenml.logger import get_logger
 
 from zenml_runai import phases
+from zenml_runai._expectation import Expectations
 
 if TYPE_CHECKING:
     from runai_api import Workload
@@ -55,8 +55,6 @@ _DOUBT_SECONDS: Final = 10.0
 _MAX_OUTAGE_PAUSE: Final = 15.0
 # Between two warnings about the same outage.
 _WARNING_SECONDS: Final = 300.0
-# Durations of similar steps that are remembered for the expected end.
-_REMEMBERED: Final = 20
 _PAGE: Final = 500
 
 
@@ -159,6 +157,7 @@ class _Watch:
     started: bool = False
     waiting_since: float | None = None
     running_since: float | None = None
+    began: datetime | None = None
     ran: float = 0.0
     looked_at: float | None = None
     missing: int = 0
@@ -231,7 +230,7 @@ class WorkloadMonitor:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._watches: dict[str, _Watch] = {}
-        self._durations: dict[str, deque[float]] = {}
+        self._expected = Expectations()
         now = self._clock.time()
         self._bucket = _Bucket(self._pace.per_minute, now)
         self._cursor: datetime | None = None
@@ -320,26 +319,34 @@ class WorkloadMonitor:
         now = self._clock.time()
         if self._polled_at is None:
             return self._bucket.ready_at(now)
-        pause = self._pace.shortest if self._expects_change(now) else self._pace.longest
+        pause: float
         if self._failures:
             pause = min(self._pace.longest * 2 ** min(self._failures - 1, 8), _MAX_OUTAGE_PAUSE)
+        else:
+            pause = self._pause(self._polled_at)
         return max(self._polled_at + pause, self._bucket.ready_at(now))
 
-    def _expects_change(self, now: float) -> bool:
+    def _pause(self, polled_at: float) -> float:
+        """Seconds between the last request and the next."""
+        shortest, longest = self._pace.shortest, self._pace.longest
         live = list(self._live())
         # In a crowd something is always expected; an even pace serves it best.
-        return len(live) <= _CROWD and any(
-            (not watch.started and now - watch.registered_at < _EAGER_SECONDS)
-            or self._near_usual_end(watch, now)
-            for watch in live
-        )
+        if len(live) > _CROWD:
+            return longest
+        if any(self._is_new(watch, polled_at) for watch in live):
+            return shortest
+        running = [(watch.group, watch.began) for watch in live if watch.began is not None]
+        look = self._expected.next_look(running, polled_at)
+        if look is None:
+            return longest
+        # Requests at even intervals, the last of which comes just after the expected end.
+        left = look - polled_at
+        return max(left / max(math.ceil(left / longest), 1), shortest)
 
-    def _near_usual_end(self, watch: _Watch, now: float) -> bool:
-        durations = self._durations.get(watch.group)
-        if not durations or watch.running_since is None:
-            return False
-        usual, ran = statistics.median(durations), watch.running_for(now)
-        return 0.9 * usual - self._pace.longest <= ran <= 1.1 * usual + self._pace.longest
+    def _is_new(self, watch: _Watch, now: float) -> bool:
+        """Whether a workload that was just submitted may start, or fail, at any moment."""
+        recent = not watch.started and now - watch.registered_at < _EAGER_SECONDS
+        return recent and not self._expected.knows(watch.group)
 
     def _run(self) -> None:
         while True:
@@ -523,12 +530,16 @@ class WorkloadMonitor:
             age = max(0.0, (self._clock.now() - _dated(workload)).total_seconds())
             watch.ran = max(watch.ran, float(workload.total_running_time_seconds or 0.0))
         watch.workload = workload
+        if before is not None:
+            self._expected.saw(_dated(workload), now)
         if workload.phase in phases.RUNNING:
             watch.started, watch.waiting_since = True, None
+            watch.began = watch.began or _dated(workload)
             if watch.running_since is None:
                 watch.running_since = now - age
                 watch.ran = max(0.0, watch.ran - age)
         elif workload.phase in phases.NOT_STARTED:
+            watch.began = None
             if watch.running_since is not None:
                 watch.ran, watch.running_since = watch.running_for(now), None
             if watch.waiting_since is None or age:
@@ -536,7 +547,8 @@ class WorkloadMonitor:
         elif workload.phase in phases.ENDED:
             if watch.running_since is not None:
                 watch.ran, watch.running_since = watch.running_for(now), None
-                self._durations.setdefault(watch.group, deque(maxlen=_REMEMBERED)).append(watch.ran)
+            if watch.began is not None:
+                self._expected.ran(watch.group, watch.began, _dated(workload))
             watch.started = watch.started or workload.phase == phases.COMPLETED
             watch.waiting_since = None
         watch.version += 1

@@ -153,7 +153,8 @@ def submit_step(component: Component, info: StepRunInfo, environment: Mapping[st
         submitted.workload_id,
         submitted.created_at,
         fresh=not submitted.adopted,
-        group=info.pipeline_step_name,
+        # Invocations of one step take about the same time, whatever they are called.
+        group=info.config.name,
     )
     known = _metadata.at_submission(
         control_plane.client.base_url, component.config.project_name, kind, submitted, body
