@@ -10,9 +10,11 @@ from tools import dump_flavors
 from zenml_runai.flavors import (
     RunAIOrchestratorConfig,
     RunAIOrchestratorFlavor,
+    RunAISecurityContextSettings,
     RunAIStepOperatorConfig,
     RunAIStepOperatorFlavor,
     RunAIStepOperatorSettings,
+    RunAITolerationSettings,
 )
 
 REQUIRED = {
@@ -97,6 +99,22 @@ def test_every_configuration_field_is_described(flavor: type) -> None:
         name for name, field in flavor().config_class.model_fields.items() if not field.description
     ]
     assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("gpu_portion_request", "0.5", 0.5),
+        ("delete_on_failure", "true", True),
+        ("node_pools", '["a100", "default"]', ["a100", "default"]),
+        ("labels", '{"team": "ml"}', {"team": "ml"}),
+        ("tolerations", '[{"key": "gpu"}]', [RunAITolerationSettings(key="gpu")]),
+        ("security_context", '{"run_as_uid": 1}', RunAISecurityContextSettings(run_as_uid=1)),
+    ],
+)
+def test_configuration_can_be_given_as_text(name: str, text: str, value: object) -> None:
+    """As `zenml step-operator register --name=text` does."""
+    assert getattr(RunAIStepOperatorConfig(**REQUIRED, **{name: text}), name) == value
 
 
 def test_misspelt_setting_is_refused_with_the_right_name() -> None:

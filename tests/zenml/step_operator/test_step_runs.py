@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from zenml.client import Client
+from zenml.config import ResourceSettings
 
 from zenml_runai import errors
+from zenml_runai.flavors import RunAIStepOperatorSettings
 
 pytestmark = pytest.mark.zenml
 
@@ -54,6 +56,31 @@ def test_command_step(code: ModuleType, administrator: Any) -> None:
     assert step.status.value == "completed"
     workload = administrator.trainings.get(str(step.run_metadata["runai_workload_id"]))
     assert workload.spec["args"] == """-c 'print('"'"'a  b'"'"', '"'"'it\\'"'"'s'"'"')'"""
+
+
+def test_resource_settings_of_zenml_reach_the_workload(
+    code: ModuleType, administrator: Any
+) -> None:
+    """What the user left open is still known as such when the step is submitted."""
+    pipeline = code.resourced.with_options(
+        steps={
+            "command": {
+                "settings": {
+                    "step_operator": RunAIStepOperatorSettings(labels={"team": "ml"}),
+                    "resources": ResourceSettings(cpu_count=0.2, memory="200MB"),
+                }
+            }
+        }
+    )
+    run = pipeline()
+    workload_id = str(run.steps["command"].run_metadata["runai_workload_id"])
+    spec = administrator.trainings.get(workload_id).spec
+    assert spec["compute"] == {
+        "gpuDevicesRequest": 0,
+        "cpuCoreRequest": 0.2,
+        "cpuMemoryRequest": "200M",
+    }
+    assert {"name": "team", "value": "ml"} in spec["labels"]
 
 
 def test_failing_command_step_says_its_exit_code(code: ModuleType) -> None:

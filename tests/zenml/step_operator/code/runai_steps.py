@@ -138,6 +138,11 @@ def commanding(argv: list[str]) -> None:
     command(*argv)()
 
 
+@pipeline(enable_cache=False, execution_mode=FAIL_FAST, settings={"docker": DOCKER})
+def resourced() -> None:
+    CommandStep(["true"], name="command", step_operator=OPERATOR)()
+
+
 @pipeline(enable_cache=False, dynamic=True, depends_on=[double], settings={"docker": DOCKER})
 def dynamic_numbers(many: int) -> None:
     doubled = [double.submit(number) for number in range(many)]
