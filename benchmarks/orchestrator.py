@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import random
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ from benchmarks.emulator import Running, emulator
 PROJECT = "ml-team"
 #: Room for everything at once: what is measured is the head, not the queue of a small cluster.
 NODES = [{"id": "n1", "nodePool": "default", "gpus": 0, "cpu": 100_000, "memoryMib": 10**9}]
-REPEATS = 1
+REPEATS = 3
 
 
 @dataclass
@@ -65,8 +66,14 @@ class Job:
 
     url: str
     upstream: dict[str, list[str]]
-    script: str
+    shortest: float
+    longest: float
     max_parallelism: int | None = None
+
+    def script(self, name: str) -> str:
+        """What a step's workload does: run for a time between the two, always the same."""
+        seconds = random.Random(name).uniform(self.shortest, self.longest)
+        return f"Running={seconds:.2f},Completed"
 
 
 @dataclass
@@ -138,16 +145,17 @@ def run_head(job: Job) -> Figures:
         full=config.monitoring_interval,
     )
     session = Session(control_plane, WorkloadMonitor(control_plane, pace), pace)
-    settings = RunAIOrchestratorSettings(
-        gpu_devices_request=0,
-        cpu_core_request=0.1,
-        annotations={"runai-emulator/script": job.script},
-    )
+    settings = RunAIOrchestratorSettings(gpu_devices_request=0, cpu_core_request=0.1)
+
+    def settings_of(container: Any) -> RunAIOrchestratorSettings:
+        script = job.script(getattr(container, "pipeline_step_name", container.name))
+        return settings.model_copy(update={"annotations": {"runai-emulator/script": script}})
+
     component = SimpleNamespace(
         id=uuid4(),
         config=config,
         session=session,
-        get_settings=lambda container: settings,
+        get_settings=settings_of,
         attach=lambda step_run_id, metadata: None,
     )
 
@@ -184,6 +192,7 @@ def run_head(job: Job) -> Figures:
                 notes.flying += 1
                 notes.at_once = max(notes.at_once, notes.flying)
             return SimpleNamespace(
+                name=step_run.name,
                 step_run=step_run,
                 step_run_id=step_run.id,
                 run_id=component.id,
@@ -318,8 +327,7 @@ def _median(values: Sequence[float]) -> float:
 
 def many_steps(running: Running, report: Report, *, quick: bool) -> None:
     """1,000 steps, 200 at a time."""
-    seconds = 6 if quick else 15
-    job = Job(running.url, chains(200, 5), f"Running={seconds},Completed", 200)
+    job = Job(running.url, chains(200, 5), *((4, 8) if quick else (10, 20)), 200)
     figures = [measure(running, job) for _ in range(1 if quick else REPEATS)]
     assert all(each.at_once == 200 for each in figures), [each.at_once for each in figures]
     lags = [lag for each in figures for lag in each.lags]
@@ -336,9 +344,9 @@ def many_steps(running: Running, report: Report, *, quick: bool) -> None:
 
 def in_flight(running: Running, report: Report, *, quick: bool) -> None:
     """Requests for 1,000 steps beside those for 100."""
-    script = f"Running={20 if quick else 75},Completed"
-    hundred = measure(running, Job(running.url, chains(100, 1), script))
-    thousand = measure(running, Job(running.url, chains(1000, 1), script))
+    seconds = (20, 20) if quick else (75, 75)
+    hundred = measure(running, Job(running.url, chains(100, 1), *seconds))
+    thousand = measure(running, Job(running.url, chains(1000, 1), *seconds))
     assert thousand.at_once == 1000
     report.note("Status requests a minute, 100 in flight", f"{hundred.rate():.1f}")
     report.note("Status requests a minute, 1,000 in flight", f"{thousand.rate():.1f}")
@@ -348,7 +356,7 @@ def in_flight(running: Running, report: Report, *, quick: bool) -> None:
 def many_levels(running: Running, report: Report, *, quick: bool) -> None:
     """100 steps in 10 levels, beside the critical path."""
     step = 3 if quick else 10
-    job = Job(running.url, layers(10, 10), f"Running={step},Completed")
+    job = Job(running.url, layers(10, 10), step, step)
     figures = [measure(running, job) for _ in range(1 if quick else REPEATS)]
     wall = _median([each.wall for each in figures])
     lags = [lag for each in figures for lag in each.lags]
