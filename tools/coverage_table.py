@@ -108,12 +108,14 @@ def _find(candidates: Iterable[Row], method: str, path: str) -> Row | None:
 def witnessed() -> dict[tuple[str, str], str]:
     """(method, path template) -> how the vendor's client has seen it in the contract tests."""
     from tests.contract.vendor_cases import CASES
+    from tests.contract.vendor_methods import beyond_our_client
 
     found = {}
     for operation in operations():
         if operation.name in CASES:
             calls = CASES[operation.name].theirs.__code__.co_names
             found[operation.method, operation.template] = "models" if "raw" in calls else "yes"
+    found |= dict.fromkeys(beyond_our_client(), "yes")
     found["POST", "/api/v1/token"] = "yes"
     return found
 
@@ -144,7 +146,8 @@ def summary(table: list[Row]) -> str:
         f"- The client calls {len(by_client)} endpoints. The emulator serves "
         f"{count(by_client, 'emulator')} of them, cassettes show {count(by_client, 'cassettes')}, "
         f"the vendor's client has seen {count(by_client, 'vendor')}.\n"
-        f"- The emulator serves {len(by_emulator)} endpoints.\n"
+        f"- The emulator serves {len(by_emulator)} endpoints; the vendor's client has seen "
+        f"{sum(bool(row.vendor) for row in by_emulator)} of them.\n"
         f"- Of {ruled} rules about rights, {documented} are documented; the others are inferred.\n"
     )
 

@@ -207,7 +207,7 @@ def _template(world: World) -> None:
                 "scopeType": "project",
                 "scopeId": world.project_id,
             },
-            "spec": {"environment": {"image": IMAGE, "command": LASTING[0], "args": LASTING[1]}},
+            "spec": {"image": IMAGE, "command": LASTING[0], "args": LASTING[1]},
         },
     )
     template_id = made["meta"]["id"]
