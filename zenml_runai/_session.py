@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+from uuid import UUID
 
 from pydantic import SecretStr
 
@@ -17,6 +19,9 @@ from zenml_runai._control_plane import Connection, ControlPlane
 from zenml_runai.errors import RunAIInvalidConfiguration
 from zenml_runai.flavors._connection import RunAIConnectionConfig
 from zenml_runai.monitor import Pace, WorkloadMonitor
+
+if TYPE_CHECKING:
+    from zenml.stack import StackComponent
 
 
 @dataclass
@@ -49,8 +54,23 @@ _sessions: dict[tuple[Any, ...], Session] = {}
 _lock = threading.Lock()
 
 
-def session_for(config: RunAIConnectionConfig) -> Session:
-    """The session of a component; made at the first call, without any request."""
+def session_of(component: StackComponent) -> Session:
+    """The session of a component; its credentials come from its service connector, if it has one.
+
+    Made at the first call, without any request.
+    """
+    config = cast(RunAIConnectionConfig, component.config)
+    if component.connector is None:
+        return session_for(config)
+    return session_for(config, component.connector, lambda: _from_connector(component))
+
+
+def session_for(
+    config: RunAIConnectionConfig,
+    connector_id: UUID | None = None,
+    read_connection: Callable[[], Connection] | None = None,
+) -> Session:
+    """The session of a configuration, and of a connector that replaces its credentials."""
     # Secret references stay references here: resolving them costs a request to ZenML each.
     raw = {
         name: value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -59,7 +79,7 @@ def session_for(config: RunAIConnectionConfig) -> Session:
     }
     identity = ("runai_base_url", "client_id", "client_secret", "project_name", "cluster_name")
     # A forked process must not share threads and connections with its parent.
-    key = (os.getpid(), *(raw[name] for name in identity), raw["ca_bundle"])
+    key = (os.getpid(), connector_id, *(raw[name] for name in identity), raw["ca_bundle"])
     with _lock:
         if key not in _sessions:
             pace = Pace(
@@ -69,7 +89,9 @@ def session_for(config: RunAIConnectionConfig) -> Session:
                 full=config.monitoring_interval,
             )
             control_plane = ControlPlane(
-                lambda: connection_of(config), config.project_name, config.cluster_name
+                read_connection or (lambda: connection_of(config)),
+                config.project_name,
+                config.cluster_name,
             )
             _sessions[key] = Session(control_plane, WorkloadMonitor(control_plane, pace), pace)
         return _sessions[key]
@@ -93,6 +115,25 @@ def connection_of(config: RunAIConnectionConfig) -> Connection:
             f"A secret of the component cannot be read: {error.args[0]}",
             "Create the ZenML secret, or correct the reference in the component's configuration.",
         ) from error
+
+
+def _from_connector(component: StackComponent) -> Connection:
+    # Its import makes the type known to this process.
+    from zenml_runai.service_connector import RunAIServiceConnector
+
+    connector = component.get_connector()
+    if not isinstance(connector, RunAIServiceConnector):
+        raise RunAIInvalidConfiguration(
+            f"The service connector of `{component.name}` is not of type nvidia_runai.",
+            "Connect one of that type, or disconnect it to use the component's configuration.",
+        )
+    known = connector.config
+    return Connection(
+        known.runai_base_url,
+        known.client_id.get_secret_value(),
+        known.client_secret,
+        known.ca_bundle,
+    )
 
 
 def _plain(value: str | SecretStr) -> str:

@@ -16,10 +16,8 @@ from zenml.utils.secret_utils import PlainSerializedSecretStr
 
 from runai_api import RunaiClient
 from runai_api.errors import RunaiError
-from zenml_runai.flavors._presentation import LOGO_URL
+from zenml_runai.flavors._presentation import CONNECTOR_RESOURCE_TYPE, CONNECTOR_TYPE, LOGO_URL
 
-CONNECTOR_TYPE: Final = "nvidia_runai"
-RESOURCE_TYPE: Final = "nvidia-runai"
 AUTH_METHOD: Final = "client-credentials"
 
 
@@ -50,7 +48,7 @@ _TYPE: Final = ServiceConnectorTypeModel(
     resource_types=[
         ResourceTypeModel(
             name="Run:ai control plane",
-            resource_type=RESOURCE_TYPE,
+            resource_type=CONNECTOR_RESOURCE_TYPE,
             description="A Run:ai control plane; consumers get an authenticated client.",
             auth_methods=[AUTH_METHOD],
             supports_instances=False,
@@ -96,7 +94,7 @@ class RunAIServiceConnector(ServiceConnector):
         url, client_id, client_secret = (os.environ[name] for name in names)
         return cls(
             auth_method=auth_method or AUTH_METHOD,
-            resource_type=resource_type or RESOURCE_TYPE,
+            resource_type=resource_type or CONNECTOR_RESOURCE_TYPE,
             resource_id=resource_id,
             config=RunAIConnectorConfig(
                 runai_base_url=url,
@@ -114,7 +112,7 @@ class RunAIServiceConnector(ServiceConnector):
                 client.permissions.mine()
             except RunaiError as error:
                 raise AuthorizationException(str(error)) from error
-        return [self._get_default_resource_id(resource_type or RESOURCE_TYPE)]
+        return [self._get_default_resource_id(resource_type or CONNECTOR_RESOURCE_TYPE)]
 
     def _client(self) -> RunaiClient:
         config = self.config

@@ -8,3 +8,7 @@ LOGO_URL: Final = (
     "https://public-flavor-logos.s3.eu-central-1.amazonaws.com/step_operator/runai.png"
 )
 DOCS_URL: Final = "https://run-ai-docs.nvidia.com/"
+
+#: The optional service connector that holds the credentials of a control plane.
+CONNECTOR_TYPE: Final = "nvidia_runai"
+CONNECTOR_RESOURCE_TYPE: Final = "nvidia-runai"

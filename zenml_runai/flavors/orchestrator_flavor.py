@@ -3,12 +3,19 @@
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
+from zenml.models import ServiceConnectorRequirements
 from zenml.orchestrators import BaseOrchestratorConfig, BaseOrchestratorFlavor
 
 from zenml_runai import FLAVOR_NAME
 from zenml_runai.flavors._connection import RunAIConnectionConfig
 from zenml_runai.flavors._inference import RunAIInferenceSettings
-from zenml_runai.flavors._presentation import DISPLAY_NAME, DOCS_URL, LOGO_URL
+from zenml_runai.flavors._presentation import (
+    CONNECTOR_RESOURCE_TYPE,
+    CONNECTOR_TYPE,
+    DISPLAY_NAME,
+    DOCS_URL,
+    LOGO_URL,
+)
 from zenml_runai.flavors._workload_settings import RunAIWorkloadSettings
 from zenml_runai.flavors._workload_types import Memory
 
@@ -117,6 +124,13 @@ class RunAIOrchestratorFlavor(BaseOrchestratorFlavor):
     @property
     def logo_url(self) -> str:
         return LOGO_URL
+
+    @property
+    def service_connector_requirements(self) -> ServiceConnectorRequirements:
+        """The connector that can replace the credentials of the configuration."""
+        return ServiceConnectorRequirements(
+            connector_type=CONNECTOR_TYPE, resource_type=CONNECTOR_RESOURCE_TYPE
+        )
 
     @property
     def config_class(self) -> type[RunAIOrchestratorConfig]:

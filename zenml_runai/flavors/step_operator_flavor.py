@@ -3,11 +3,18 @@
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
+from zenml.models import ServiceConnectorRequirements
 from zenml.step_operators import BaseStepOperatorConfig, BaseStepOperatorFlavor
 
 from zenml_runai import FLAVOR_NAME
 from zenml_runai.flavors._connection import RunAIConnectionConfig
-from zenml_runai.flavors._presentation import DISPLAY_NAME, DOCS_URL, LOGO_URL
+from zenml_runai.flavors._presentation import (
+    CONNECTOR_RESOURCE_TYPE,
+    CONNECTOR_TYPE,
+    DISPLAY_NAME,
+    DOCS_URL,
+    LOGO_URL,
+)
 from zenml_runai.flavors._workload_settings import RunAIWorkloadSettings
 
 if TYPE_CHECKING:
@@ -73,6 +80,13 @@ class RunAIStepOperatorFlavor(BaseStepOperatorFlavor):
     @property
     def logo_url(self) -> str:
         return LOGO_URL
+
+    @property
+    def service_connector_requirements(self) -> ServiceConnectorRequirements:
+        """The connector that can replace the credentials of the configuration."""
+        return ServiceConnectorRequirements(
+            connector_type=CONNECTOR_TYPE, resource_type=CONNECTOR_RESOURCE_TYPE
+        )
 
     @property
     def config_class(self) -> type[RunAIStepOperatorConfig]:

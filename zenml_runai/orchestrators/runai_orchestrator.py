@@ -93,9 +93,9 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
     @property
     def session(self) -> "Session":
         """The control plane and its monitor, shared by all components of this process."""
-        from zenml_runai._session import session_for
+        from zenml_runai._session import session_of
 
-        return session_for(self.config)
+        return session_of(self)
 
     @property
     def requirements(self) -> set[str]:

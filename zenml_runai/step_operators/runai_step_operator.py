@@ -205,9 +205,9 @@ class RunAIStepOperator(BaseStepOperator):
     # Parts
 
     def _session(self) -> Session:
-        from zenml_runai._session import session_for
+        from zenml_runai._session import session_of
 
-        return session_for(self.config)
+        return session_of(self)
 
     def _watch(self, step_run: StepRunResponse) -> StepWatch:
         from zenml_runai.step_operators._watch import StepWatch
