@@ -29,6 +29,13 @@ class RawConfig(Protocol):
     def get(self, key: str) -> Any: ...
 
 
+#: The settings that only the provider host reads.
+HOST_KEYS = (
+    "runaiBaseUrl", "runaiClientId", "runaiClientSecret", "runaiCaBundle",
+    "zenmlUrl", "zenmlApiKey", "zenmlCaBundle", "destroyInUse", "deleteAdopted",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class HostSettings:
     """The settings that the provider host needs, in the words of Pulumi.yaml."""

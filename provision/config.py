@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any, cast
 
 import pulumi
-from pulumi.runtime.config import is_config_secret
+from pulumi.runtime.config import CONFIG, is_config_secret
 
+from provision._session import HOST_KEYS
 from provision.component import ComponentDefinition, RegistryCredentials, RunaiZenMLStackArgs
 from provision.errors import InvalidSetting
 from provision.providers._ownership import ADOPT
@@ -21,7 +23,7 @@ def read_config(config: pulumi.Config | None = None) -> RunaiZenMLStackArgs:
         InvalidSetting: a value is missing, malformed, or contradicts another.
     """
     source = _Source(config or pulumi.Config())
-    return RunaiZenMLStackArgs(
+    args = RunaiZenMLStackArgs(
         project=source.text("runaiProject", required=True),
         cluster=source.text("runaiCluster") or None,
         role=cast(Any, source.choice("role", ROLES, "predefined")),
@@ -42,6 +44,9 @@ def read_config(config: pulumi.Config | None = None) -> RunaiZenMLStackArgs:
         orchestrator_configuration=source.mapping("orchestratorConfiguration"),
         adopt=cast(Any, source.choice("adopt", ADOPT, "never")),
     )
+    for unknown, meant in source.misspelt():
+        pulumi.log.warn(f"{unknown} is no setting and has no effect; {meant} is one.")
+    return args
 
 
 class _Source:
@@ -49,8 +54,21 @@ class _Source:
 
     def __init__(self, config: pulumi.Config) -> None:
         self._config = config
+        self._known = set(HOST_KEYS)
+
+    def misspelt(self) -> list[tuple[str, str]]:
+        """Keys that are set and that nothing reads, each with the key that was probably meant."""
+        prefix = self._config.full_key("")
+        given = [key.removeprefix(prefix) for key in CONFIG.get() if key.startswith(prefix)]
+        close = {
+            key: difflib.get_close_matches(key, self._known, n=1, cutoff=0.8)
+            for key in given
+            if key not in self._known
+        }
+        return [(key, found[0]) for key, found in close.items() if found]
 
     def text(self, key: str, *, required: bool = False) -> str:
+        self._known.add(key)
         value = (self._config.get(key) or "").strip()
         if required and not value:
             raise InvalidSetting(f"{key} is not set: pulumi config set {key} <value>")
@@ -63,6 +81,7 @@ class _Source:
         return self._config.get_secret(key)
 
     def flag(self, key: str, default: bool) -> bool:
+        self._known.add(key)
         try:
             value = self._config.get_bool(key)
         except pulumi.ConfigTypeError:
@@ -112,6 +131,7 @@ class _Source:
             )
 
     def _json(self, key: str, default: Any) -> Any:
+        self._known.add(key)
         try:
             value = self._config.get_object(key)
         except (pulumi.ConfigTypeError, ValueError):

@@ -120,6 +120,16 @@ def test_bad_values_are_named(read: Any, settings: dict[str, str], expected: str
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_misspelt_key_is_pointed_out(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", said.append)
+    read({"feature": '["node_pools"]', "destroyInUsed": "true", "teamBudget": "1"})
+    assert said == [
+        "feature is no setting and has no effect; features is one.",
+        "destroyInUsed is no setting and has no effect; destroyInUse is one.",
+    ]
+
+
 def test_host_settings_hide_their_secrets() -> None:
     values = {"runaiClientSecret": "canary-1", "zenmlApiKey": "canary-2", "destroyInUse": "true"}
     settings = HostSettings.read(values)
