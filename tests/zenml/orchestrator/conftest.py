@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,17 +137,42 @@ class Lab:
     """The stack and what the tests do with it."""
 
     def __init__(
-        self, emulator: Any, zenml: Any, api: ZenMLApi, stack_id: str, folder: Path, marks: Path
+        self,
+        emulator: Any,
+        zenml: Any,
+        s3: Any,
+        api: ZenMLApi,
+        stack_id: str,
+        folder: Path,
+        marks: Path,
     ) -> None:
         self.emulator = emulator
         self.api = api
         self.folder = folder
         self.marks = marks
         self._zenml = zenml
+        self._s3 = s3
         self._stack_id = stack_id
         self._scripts: list[Script] = []
 
     # What a user does
+
+    def stack(
+        self,
+        *,
+        orchestrator: dict[str, Any] | None = None,
+        artifact_store: tuple[str, dict[str, Any]] | None = None,
+        without: Sequence[str] = (),
+    ) -> str:
+        """Register another stack, with parts changed or missing; its id."""
+        parts = components(self.emulator, self._s3)
+        flavor, configuration = parts["orchestrator"]
+        parts["orchestrator"] = (flavor, {**configuration, **(orchestrator or {})})
+        if artifact_store is not None:
+            parts["artifact_store"] = artifact_store
+        kept = {kind: part for kind, part in parts.items() if kind not in without}
+        name = f"stack-{uuid.uuid4().hex[:8]}"
+        return register_stack(self.api.call, name, kept, self.marks)
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
@@ -322,42 +347,55 @@ def stack_id(zenml_api: ZenMLApi, emulator_process: Any, s3_server: Any, marks_f
                 "is_custom": True,
             },
         )
+    return register_stack(call, "lab", components(emulator_process, s3_server), marks_folder)
+
+
+Components = dict[str, tuple[str, dict[str, Any]]]
+
+
+def components(emulator: Any, s3: Any) -> Components:
+    """Flavor and configuration of each component."""
     connection = {
         "client_id": "{{runai.client_id}}",
         "client_secret": "{{runai.client_secret}}",
-        "runai_base_url": emulator_process.base_url,
+        "runai_base_url": emulator.base_url,
         "project_name": PROJECT,
         # The tests are in a greater hurry than a control plane likes.
         "shortest_status_interval": 0.2,
         "longest_status_interval": 0.5,
         "status_requests_per_minute": 300,
     }
-    components = {
+    return {
         "orchestrator": (FLAVOR_NAME, connection),
         "step_operator": (FLAVOR_NAME, connection),
         "artifact_store": (
             "s3",
             {
-                "path": f"s3://{s3_server.bucket}",
+                "path": f"s3://{s3.bucket}",
                 "key": "{{s3.key}}",
                 "secret": "{{s3.secret}}",
-                "client_kwargs": {"endpoint_url": s3_server.url, "region_name": "us-east-1"},
+                "client_kwargs": {"endpoint_url": s3.url, "region_name": "us-east-1"},
             },
         ),
         "container_registry": ("default", {"uri": "registry.example.com/ml"}),
         "image_builder": ("local", {}),
     }
+
+
+def register_stack(
+    call: Callable[..., Any], name: str, components: Components, marks_folder: Path
+) -> str:
     ids = {}
     for kind, (flavor_name, configuration) in components.items():
         body = {
-            "name": f"lab-{kind}",
+            "name": f"{name}-{kind}",
             "type": kind,
             "flavor": flavor_name,
             "configuration": configuration,
         }
         ids[kind] = [call("POST", "/components", json=body)["id"]]
     stack = {
-        "name": "lab",
+        "name": name,
         "components": ids,
         # Processes of the emulator share this machine's /app.
         "environment": {"ZENML_RUNAI_APP_DIR": "app", MARKS: str(marks_folder)},
@@ -369,6 +407,7 @@ def stack_id(zenml_api: ZenMLApi, emulator_process: Any, s3_server: Any, marks_f
 def lab(
     emulator: Any,
     zenml_server: Any,
+    s3_server: Any,
     zenml_api: ZenMLApi,
     stack_id: str,
     tmp_path: Path,
@@ -377,7 +416,7 @@ def lab(
     """A stack on a reset emulator, and a folder for the user's scripts."""
     for mark in marks_folder.iterdir():
         mark.unlink()
-    lab = Lab(emulator, zenml_server, zenml_api, stack_id, tmp_path, marks_folder)
+    lab = Lab(emulator, zenml_server, s3_server, zenml_api, stack_id, tmp_path, marks_folder)
     yield lab
     lab.close()
     emulator.reset()
