@@ -30,6 +30,8 @@ from tools.wire.scenario import RUNAI_URL, ZENML_URL, Scenario, World, recording
 from tools.wire.scrub import PLACEHOLDER, Scrubber
 
 PREFIX = "wire"
+#: What scenarios write into descriptions.
+RECORDING, OWNER = "by a recording", "organization/project/wire/thing"
 EMULATOR_PROJECT = "ml-team"
 #: Long enough for cassettes to show states that settle later, as a real control plane does.
 EMULATOR_DELAY_SECONDS = 0.2
@@ -93,13 +95,16 @@ class Target:
         own = None if self.emulator else self._own
         return Scrubber({self.base_url: RUNAI_URL, world.zenml_url: ZENML_URL}, replace, own)
 
-    def _own(self, name: str) -> bool:
-        """Names that may be seen: ours, the sandbox project's, those of the product."""
-        return name.startswith(self.run) or name in (self.project, play.CLIENT_ID, "default")
+    def _own(self, text: str) -> bool:
+        """Names and descriptions that may be seen: ours, the sandbox's, those of the product."""
+        ours = (self.run, RECORDING, OWNER)
+        return text in (self.project, play.CLIENT_ID, "default") or any(m in text for m in ours)
 
 
 def main() -> int:
     options = _options()
+    if options.into:
+        cassette.FOLDER = options.into.resolve()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = [
         (found, version)
@@ -131,6 +136,9 @@ def _options() -> argparse.Namespace:
         "--sweep",
         action="store_true",
         help=f"first remove what an interrupted recording left behind (names with {PREFIX}-)",
+    )
+    parser.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="write here instead of cassettes/, to compare"
     )
     return parser.parse_args()
 
@@ -178,9 +186,10 @@ def _sweep(client: RunaiClient, project_name: str) -> None:
     if project is None:
         return
     mark = f"{PREFIX}-"
-    ours = client.workloads.list(filter_by=[f"projectId=={project.id}", f"name=^{mark}"])
-    if ours:
-        client.workloads.batch([found.id for found in ours], "delete")
+    for start in (mark, f"zenml-{mark}"):
+        filters = [f"projectId=={project.id}", f"name=^{start}"]
+        if ours := client.workloads.list(filter_by=filters):
+            client.workloads.batch([found.id for found in ours], "delete")
     for family in (client.registry_credentials, client.generic_secrets):
         for credential in family.list(project_id=project.id):
             if credential.name.startswith(mark):

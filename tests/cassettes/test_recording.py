@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import threading
@@ -16,7 +17,8 @@ import pytest
 from runai_api import RunaiClient
 from tools import record
 from tools.wire import cassette
-from tools.wire.scenario import Scenario, World
+from tools.wire.scenario import Scenario, World, sandbox
+from tools.wire.scenarios.workloads import LASTING, body
 from tools.wire.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -77,6 +79,8 @@ def test_sweep_removes_what_a_killed_recording_left(
 ) -> None:
     world = target.world()
     _make_account(world)
+    sandbox(world)
+    workload = admin_client.trainings.create(body(world, "left", LASTING))
     role = admin_client.roles.create("wire-role", "", [admin_client.permission_sets.list()[0].id])
     account = admin_client.service_accounts.find("wire-made")
     kept = admin_client.service_accounts.create("somebody-else")
@@ -89,8 +93,34 @@ def test_sweep_removes_what_a_killed_recording_left(
     record._sweep(admin_client, "ml-team")
     assert admin_client.service_accounts.find("wire-made") is None
     assert admin_client.roles.find("wire-role") is None
-    assert rule.id not in {left.id for left in admin_client.access_rules.list()}
+    left = admin_client.workloads.list(filter_by=[f"projectId=={project.id}"])
+    assert all(found.phase == "Deleting" for found in left if found.id == workload.workload_id)
+    assert rule.id not in {found.id for found in admin_client.access_rules.list()}
     assert admin_client.service_accounts.get(kept.id).name == "somebody-else"
+
+
+def test_a_tenants_cassette_shows_what_is_ours_and_no_more(
+    target: record.Target, admin_client: RunaiClient, folder: Path
+) -> None:
+    """The emulator stands in for a tenant, whose content is nobody's business."""
+    admin_client.service_accounts.create("secret-plans")
+    tenant = dataclasses.replace(target, emulator=False, run="wire-12ab34")
+
+    def looks_around(world: World) -> None:
+        with world.connect() as client:
+            made = client.service_accounts.create(world.name("made"))
+            world.undo(lambda admin: admin.service_accounts.delete(made.id))
+            assert client.service_accounts.find(made.name) is not None
+            assert client.projects.find(world.project) is not None
+            assert len(client.projects.list()) == 2
+
+    record._record(Scenario("x/tenant", looks_around, ("2.24",)), folder / "x/tenant.yaml", tenant)
+    text = (folder / "x/tenant.yaml").read_text("utf-8")
+    assert "wire-12ab34-made" in text
+    assert "ml-team" in text
+    for hidden in ("secret-plans", "other-team", target.client_id, target.base_url):
+        assert hidden not in text
+    assert admin_client.service_accounts.find("wire-12ab34-made") is None
 
 
 class _Compressed(BaseHTTPRequestHandler):

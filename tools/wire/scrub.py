@@ -70,6 +70,7 @@ _FOREIGN_NAMES = re.compile(
 _NAME_KEYS = frozenset(
     {"name", "projectname", "departmentname", "clustername", "scopename", "namespace"}
     | {"clientid", "subjectid", "nodename", "ip", "hostip", "podip", "domain"}
+    | {"requestednamespace", "description"}
 )
 
 
@@ -150,6 +151,8 @@ class Scrubber:
 
     def _walk(self, value: Any, hide_names: bool) -> Any:
         if isinstance(value, dict):
+            # A role of the tenant's own; the names of predefined ones are the vendor's.
+            hide_names = hide_names or (self._own is not None and value.get("custom") is True)
             found = {
                 key: self._leaf(key, item, hide_names)
                 if isinstance(item, str)
