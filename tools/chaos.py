@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -92,7 +93,9 @@ def _wait(workers: list[subprocess.Popen[bytes]], started: float) -> list[int]:
                 print(f"[chaos] {seconds // 60} min: {cases} cases", file=sys.stderr, flush=True)
     except BaseException:
         for worker in workers:
-            worker.terminate()
+            worker.send_signal(signal.SIGINT)  # pytest then stops its servers
+        for worker in workers:
+            worker.wait()
         raise
     return [worker.wait() for worker in workers]
 

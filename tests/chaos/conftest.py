@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -41,30 +42,63 @@ def chaos_report() -> Report:
 
 
 @pytest.fixture(scope="session")
-def shared_world(
+def runai(emulator_process: Any) -> Iterator[RunaiClient]:
+    """The administrator, directly at the emulator."""
+    with RunaiClient(
+        emulator_process.base_url,
+        client_id=emulator_process.admin_id,
+        client_secret=emulator_process.admin_secret,
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def make_world(
     tmp_path_factory: pytest.TempPathFactory,
     pulumi_engine_folder: Path,
     emulator_process: Any,
     zenml_server: Any,
+    runai: RunaiClient,
     zenml: ZenMLClient,
-) -> Iterator[World]:
-    with (
-        RunaiClient(
-            emulator_process.base_url,
-            client_id=emulator_process.admin_id,
-            client_secret=emulator_process.admin_secret,
-        ) as runai,
-        new_world(
-            tmp_path_factory.mktemp("chaos"), pulumi_engine_folder, emulator_process,
-            zenml_server, runai, zenml,
-        ) as world,
-    ):  # fmt: skip
-        yield world
-        world.fresh()
+) -> Iterator[Callable[..., World]]:
+    """Makes worlds with settings of their own; they share the servers."""
+    with ExitStack() as worlds:
+
+        def make(**settings: Any) -> World:
+            folder = tmp_path_factory.mktemp("chaos")
+            return worlds.enter_context(
+                new_world(
+                    folder, pulumi_engine_folder, emulator_process, zenml_server, runai, zenml,
+                    **settings,
+                )
+            )  # fmt: skip
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def proxied_world(make_world: Callable[..., World]) -> Iterator[World]:
+    world = make_world()
+    yield world
+    world.fresh()
 
 
 @pytest.fixture
-def world(shared_world: World) -> World:
-    """As before the first `up`."""
-    shared_world.fresh()
-    return shared_world
+def world(proxied_world: World) -> Iterator[World]:
+    """Both servers behind the proxy, as before the first `up`; wiped when the test is over."""
+    proxied_world.fresh()
+    yield proxied_world
+    proxied_world.fresh()
+
+
+@pytest.fixture(scope="session")
+def direct_world(make_world: Callable[..., World]) -> World:
+    return make_world(stack="faults", fronted=["zenml"])
+
+
+@pytest.fixture
+def faulty_world(direct_world: World) -> Iterator[World]:
+    """The emulator makes its own faults; only ZenML is behind the proxy."""
+    direct_world.fresh()
+    yield direct_world
+    direct_world.fresh()

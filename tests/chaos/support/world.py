@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from runai_api import RunaiClient
 from tests.chaos.support import inventory, killing
 from tests.chaos.support.inventory import Difference, Inventory
 from tests.chaos.support.proxy import Exchange, Hold, Proxy, When
-from tests.engine.harness import TIME_LIMIT, Engine, Outcome
+from tests.engine.harness import ROOT, TIME_LIMIT, Engine, Outcome
 
 STACK = "chaos"
 PROJECT = "ml-team"
@@ -67,6 +67,8 @@ class World:
         self.zenml = zenml
         self._others = inventory.ids_in_zenml(zenml)
         self._wanted: dict[str, Inventory] = {}
+        #: What tests found out about this world and need not ask again.
+        self.memory: dict[str, Any] = {}
         self._state = engine.folder / "state"
         self._settings = engine.folder / "stacks" / f"Pulumi.{engine.stack}.yaml"
         self._empty_state = engine.folder / "state-empty"
@@ -101,6 +103,14 @@ class World:
         if key not in self._wanted:
             self._wanted[key] = self.provision(**settings)
         return self._wanted[key]
+
+    def empty(self) -> Inventory:
+        """What the servers hold before anything is provisioned."""
+        if "empty" not in self.memory:
+            self.fresh()
+            self.memory["empty"] = self.inventory()
+        found: Inventory = self.memory["empty"]
+        return found
 
     def secret_name(self) -> str:
         return str(self.engine.resources()["runai-credentials"]["outputs"]["name"])
@@ -184,13 +194,22 @@ def backend_of(folder: Path) -> str:
 @contextmanager
 def new_world(
     folder: Path, binaries: Path, emulator: Any, zenml_server: Any,
-    runai: RunaiClient, zenml: ZenMLClient, *, stack: str = STACK, **settings: Any,
+    runai: RunaiClient, zenml: ZenMLClient, *, stack: str = STACK,
+    fronted: Collection[str] = ("runai", "zenml"), **settings: Any,
 ) -> Iterator[World]:  # fmt: skip
+    """`fronted` tells which servers are reached through the proxy."""
     with Proxy() as proxy:
+
+        def front(name: str, url: str) -> str:
+            return proxy.front(name, url) if name in fronted else url
+
         engine = Engine(folder, binaries, stack, backend=backend_of(folder))
+        # Hundreds of runs: compile the modules once, not each time.
+        engine.environment["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "pycache")
+        engine.environment["PYTHONDONTWRITEBYTECODE"] = ""
         engine.configure(
-            runaiBaseUrl=proxy.front("runai", emulator.base_url),
-            zenmlUrl=proxy.front("zenml", zenml_server.url),
+            runaiBaseUrl=front("runai", emulator.base_url),
+            zenmlUrl=front("zenml", zenml_server.url),
             runaiClientId=emulator.admin_id,
             runaiClientSecret=emulator.admin_secret,
             zenmlApiKey=zenml_server.api_key,
