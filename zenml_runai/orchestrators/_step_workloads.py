@@ -33,6 +33,7 @@ from zenml_runai.entrypoints import environment as names
 from zenml_runai.entrypoints.step import RunAIStepEntrypoint
 from zenml_runai.errors import RunAIControlPlaneError, RunAIError, RunAIInvalidSettings
 from zenml_runai.flavors import RunAIOrchestratorConfig, RunAIOrchestratorSettings
+from zenml_runai.flavors._workload_settings import RunAIComputeSettings
 from zenml_runai.monitor import Sighting
 from zenml_runai.orchestrators._constants import OUTAGE_PAUSES, STEP_BACKOFF_LIMIT
 from zenml_runai.orchestrators._launcher import Ending
@@ -65,8 +66,19 @@ class Component(Protocol):
 
 
 def settings_of(component: Component, container: Any) -> RunAIOrchestratorSettings:
-    """The settings of a step, a step run or a pipeline, with the component's defaults."""
-    return cast(RunAIOrchestratorSettings, component.get_settings(container))
+    """The settings of a step, a step run or a pipeline, with the component's defaults.
+
+    Compute that the component sets counts as a default and not as set: ZenML's
+    ``ResourceSettings`` of a step are more particular. (ZenML has merged the two by now, so they
+    are told apart by their values.)
+    """
+    settings = cast(RunAIOrchestratorSettings, component.get_settings(container))
+    config = component.config
+    defaults = config.model_fields_set & set(RunAIComputeSettings.model_fields)
+    settings.__pydantic_fields_set__ -= {
+        field for field in defaults if getattr(settings, field) == getattr(config, field)
+    }
+    return settings
 
 
 def check_settings(
