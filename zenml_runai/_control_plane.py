@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -188,18 +189,22 @@ class ControlPlane:
             RunAIClusterNotFound: No such cluster, or the project belongs to another.
             RunAIControlPlaneError: The control plane refused or did not answer.
         """
-        with self._lock:
-            if self._target is not None and time.monotonic() < self._target[1]:
-                return self._target[0]
-            target = self._patiently(self._resolve)
-            self._target = (target, time.monotonic() + _TARGET_SECONDS)
-            return target
+        known = self._target
+        if known is not None and time.monotonic() < known[1]:
+            return known[0]
+        # Without the lock: it may take as long as an outage.
+        target = self._patiently(self._resolve)
+        self._target = (target, time.monotonic() + _TARGET_SECONDS)
+        return target
 
     def _resolve(self) -> Target:
-        cluster_id = self._cluster_id() if self._cluster_name else None
         name = self._project_name
         try:
+            cluster_id = self._cluster_id() if self._cluster_name else None
             project = self.call(lambda client: client.projects.find(name, cluster_id))
+            if project is not None:
+                return Target(project_id=project.id, cluster_id=project.cluster_id)
+            elsewhere = self.call(lambda client: client.projects.list())
         except AmbiguousName as error:
             raise RunAIProjectNotFound(
                 f"Several clusters have a project {name!r}.", "Set cluster_name."
@@ -208,11 +213,10 @@ class ControlPlane:
             raise RunAIProjectNotFound(
                 f"The project {name!r} may not be viewed: {error}"
             ) from error
+        except _TRANSIENT:
+            raise
         except RunaiError as error:
             raise translated(error) from error
-        if project is not None:
-            return Target(project_id=project.id, cluster_id=project.cluster_id)
-        elsewhere = self.call(lambda client: client.projects.list())
         if any(other.name == name for other in elsewhere):
             raise RunAIClusterNotFound(
                 f"The project {name!r} does not belong to the cluster {self._cluster_name!r}."
@@ -223,12 +227,7 @@ class ControlPlane:
 
     def _cluster_id(self) -> str:
         name = self._cluster_name
-        try:
-            clusters = self.call(lambda client: client.clusters.list())
-        except _TRANSIENT:
-            raise
-        except RunaiError as error:
-            raise translated(error) from error
+        clusters = self.call(lambda client: client.clusters.list())
         for cluster in clusters:
             if cluster.name == name:
                 return cluster.id
@@ -260,7 +259,8 @@ class ControlPlane:
             except RunaiError as error:
                 # A taken name is documented neither as 409 nor as 400.
                 taken = isinstance(error, Conflict | BadRequest | UnprocessableEntity)
-                if not taken or (found := self._find(body)) is None:
+                found = self.find(body["name"], body["projectId"]) if taken else None
+                if found is None:
                     raise submission_error(error, body) from error
             else:
                 return Submitted(
@@ -291,18 +291,14 @@ class ControlPlane:
                 time.sleep(min(0.5 * 2**attempt, _MAX_PAUSE))
 
     def _find_after_doubt(self, body: Mapping[str, Any]) -> Workload | None:
-        for pause in _LOOKUP_PAUSES:
-            found = self._find(body)
-            if found is not None:
-                return found
-            time.sleep(pause)
-        return self._find(body)
-
-    def _find(self, body: Mapping[str, Any]) -> Workload | None:
-        try:
-            return self.find(body["name"], body["projectId"])
-        except RunaiError:
-            return None
+        for pause in (*_LOOKUP_PAUSES, None):
+            with suppress(RunaiError):
+                found = self.find(body["name"], body["projectId"])
+                if found is not None:
+                    return found
+            if pause is not None:
+                time.sleep(pause)
+        return None
 
     def find(self, name: str, project_id: str) -> Workload | None:
         """The workload of exactly this name in the project."""
@@ -374,7 +370,7 @@ class ControlPlane:
 
     def changes(self, since: datetime) -> Sequence[Workload]:
         filters = [
-            f"projectId=={self.target().project_id}",
+            f"projectId=={(self._target[0] if self._target else self.target()).project_id}",
             f"phaseUpdatedAt>={_timestamp(since)}",
         ]
         return self.call(lambda client: client.workloads.list(filter_by=filters))

@@ -55,6 +55,7 @@ def script(
         return administrator.workloads.get(submitted.workload_id)
 
     yield submit
+    steps_emulator.clear_faults()
     for workload_id in made:
         administrator.trainings.delete(workload_id)
 
@@ -90,6 +91,61 @@ def test_base_url_is_refused(given: str) -> None:
     connection = Connection(given, "id", SecretStr("secret"))
     with pytest.raises(errors.RunAIInvalidConfiguration):
         _ = ControlPlane(lambda: connection, PROJECT).client
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"project": "ml-taem"}, errors.RunAIProjectNotFound, "Did you mean ml-team"),
+        ({"project": "other-team"}, errors.RunAIProjectNotFound, "project:read"),
+        ({"cluster": "nowhere"}, errors.RunAIClusterNotFound, "Visible: local"),
+        ({"client_id": "nobody"}, errors.RunAIAuthenticationError, "Check client_id"),
+        ({"base_url": "http://127.0.0.1:9"}, errors.RunAIControlPlaneError, "runai_base_url"),
+        ({"ca_bundle": "/no/such/ca.pem"}, errors.RunAIInvalidConfiguration, "ca.pem"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_configuration_that_cannot_work(
+    steps_emulator: Any,
+    account: Any,
+    given: dict[str, str],
+    error: type[Exception],
+    message: str,
+) -> None:
+    connection = Connection(
+        given.get("base_url", steps_emulator.base_url),
+        given.get("client_id", account.client_id),
+        SecretStr(account.client_secret),
+        given.get("ca_bundle"),
+    )
+    plane = ControlPlane(lambda: connection, given.get("project", PROJECT), given.get("cluster"))
+    with pytest.raises(error, match=message) as caught:
+        plane.target()
+    assert account.client_secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"priority_class": "urgent"}, errors.RunAISubmissionFailed, "urgent"),
+        ({"node_pools": ["no-such-pool"]}, errors.RunAISubmissionFailed, "no-such-pool"),
+        ({"workload_template_id": "x"}, errors.RunAITemplateNotFound, "takes the id"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_settings_that_the_control_plane_refuses(
+    plane: ControlPlane, settings: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    body = workload_body(
+        "training",
+        name="refused",
+        target=plane.target(),
+        settings=RunAIStepOperatorSettings(**settings),
+        container=Container("example/image", ["true"]),
+    )
+    with pytest.raises(error, match=message):
+        plane.submit(WorkloadKind.TRAINING, body)
+    assert plane.find("refused", plane.target().project_id) is None
 
 
 def test_every_phase_is_seen_as_it_comes(
@@ -213,6 +269,53 @@ def test_second_submission_of_a_name_takes_up_the_first(
     assert (first.adopted, second.adopted) == (False, True)
     assert (second.workload_id, second.created_at) == (first.workload_id, first.created_at)
     administrator.trainings.delete(first.workload_id)
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        {"kind": "reset-after"},
+        {"kind": "conflict-after-lost-answer"},
+        {"kind": "status", "status": 503, "committed": True},
+        {"kind": "truncate"},
+    ],
+    ids=lambda rule: rule["kind"],
+)
+def test_lost_answer_starts_no_second_workload(
+    plane: ControlPlane, administrator: RunaiClient, steps_emulator: Any, lost: dict[str, Any]
+) -> None:
+    body = workload_body(
+        "training",
+        name=f"lost-{time.time_ns() % 10**9}",
+        target=plane.target(),
+        settings=RunAIStepOperatorSettings(gpu_devices_request=0),
+        container=Container("example/image", ["true"]),
+    )
+    steps_emulator.add_fault(method="POST", path="/api/v1/workloads/*", **lost)
+    # The look-up that follows has to wait, too.
+    steps_emulator.add_fault(
+        kind="status", status=503, method="GET", path="/api/v1/workloads", times=2
+    )
+    submitted = plane.submit(WorkloadKind.TRAINING, body)
+    assert submitted.adopted
+    found = administrator.workloads.list(filter_by=[f"name=={body['name']}"])
+    assert [workload.id for workload in found] == [submitted.workload_id]
+
+
+def test_silent_control_plane_is_an_error_at_once_only_before_it_has_answered(
+    steps_emulator: Any, account: Any
+) -> None:
+    connection = Connection(
+        steps_emulator.base_url, account.client_id, SecretStr(account.client_secret)
+    )
+    steps_emulator.add_fault(kind="status", status=503, path="/api/*", times=None)
+    with pytest.raises(errors.RunAIControlPlaneError):
+        ControlPlane(lambda: connection, PROJECT).target()
+    steps_emulator.clear_faults()
+    patient = ControlPlane(lambda: connection, PROJECT)
+    patient.call(lambda client: client.permissions.mine())
+    steps_emulator.add_fault(kind="status", status=503, path="/api/v1/org-unit/*", times=5)
+    assert patient.target().project_id
 
 
 @pytest.fixture
