@@ -174,6 +174,13 @@ class Head:
 
     def interrupt(self) -> Interrupt | None:
         """Whether the run's status asks for an end."""
+        try:
+            return self._asked_to_end()
+        except Exception as error:
+            logger.warning("Whether the run is to be stopped cannot be seen: %s", error)
+            return None
+
+    def _asked_to_end(self) -> Interrupt | None:
         status = self._step_runs.run_status()
         if status is ExecutionStatus.STOPPED:
             # The server also says so once the last step of a draining run has reported, when its
@@ -242,7 +249,7 @@ class Head:
             return 0.0
         delay = float(retry.delay * retry.backoff ** (step_run.version - 1))
         if elapsed and step_run.end_time is not None:
-            delay -= (utc_now() - to_utc_timezone(step_run.end_time)).total_seconds()
+            delay -= (utc_now(tz_aware=True) - to_utc_timezone(step_run.end_time)).total_seconds()
         return max(delay, 0.0)
 
     def _tidy_up(

@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from uuid import UUID
 
 from zenml.config.step_configurations import Step
 from zenml.config.step_run_info import StepRunInfo
+from zenml.metadata.metadata_types import MetadataType
 from zenml.stack import Stack
 
 from zenml_runai.errors import RunAIInvalidSettings
@@ -19,6 +21,7 @@ class Launchers:
         stack: The stack of the run.
         environment: The environment of a step.
         default: The way of a step without a step operator.
+        attach: Attaches metadata to a step run in ZenML.
     """
 
     def __init__(
@@ -26,10 +29,12 @@ class Launchers:
         stack: Stack,
         environment: Callable[[StepRunInfo], Mapping[str, str]],
         default: Launcher,
+        attach: Callable[[UUID, dict[str, MetadataType]], None],
     ) -> None:
         self._stack = stack
         self._environment = environment
         self._default = default
+        self._attach = attach
         self._operators: dict[str, StepOperatorLauncher] = {}
         self._lock = threading.Lock()
 
@@ -52,5 +57,7 @@ class Launchers:
             )
         with self._lock:
             if operator.name not in self._operators:
-                self._operators[operator.name] = StepOperatorLauncher(operator, self._environment)
+                self._operators[operator.name] = StepOperatorLauncher(
+                    operator, self._environment, self._attach
+                )
             return self._operators[operator.name]

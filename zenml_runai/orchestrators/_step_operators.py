@@ -17,7 +17,6 @@ from zenml.enums import ExecutionStatus
 from zenml.logger import get_logger
 from zenml.metadata.metadata_types import MetadataType
 from zenml.models import StepRunResponse
-from zenml.orchestrators.publish_utils import publish_step_run_metadata
 from zenml.orchestrators.utils import get_step_entrypoint_command
 from zenml.step_operators import BaseStepOperator
 
@@ -28,7 +27,6 @@ from zenml_runai.orchestrators._constants import (
     OPERATOR_POLL_SECONDS_MAX,
 )
 from zenml_runai.orchestrators._launcher import Ending
-from zenml_runai.orchestrators._patience import patiently
 
 logger = get_logger(__name__)
 
@@ -51,15 +49,18 @@ class StepOperatorLauncher:
     Args:
         operator: The step operator.
         environment: The environment of a step.
+        attach: Attaches metadata to a step run in ZenML.
     """
 
     def __init__(
         self,
         operator: BaseStepOperator,
         environment: Callable[[StepRunInfo], Mapping[str, str]],
+        attach: Callable[[UUID, dict[str, MetadataType]], None],
     ) -> None:
         self._operator = operator
         self._environment = environment
+        self._attach = attach
         # Our own operator answers from what the head's monitor knows; others ask their backend.
         self._patient = operator.flavor != FLAVOR_NAME
         self._flights: dict[UUID, _Flight] = {}
@@ -96,9 +97,8 @@ class StepOperatorLauncher:
         return False
 
     def _note_submission(self, info: StepRunInfo) -> None:
-        note: dict[str, MetadataType] = {_SUBMITTED: self._operator.name}
-        patiently(lambda: publish_step_run_metadata(info.step_run_id, {self._operator.id: note}))
-        info.step_run.run_metadata.update(note)
+        self._attach(info.step_run_id, {_SUBMITTED: self._operator.name})
+        info.step_run.run_metadata[_SUBMITTED] = self._operator.name
 
     def _launch_and_wait(
         self, flight: _Flight, command: list[str], environment: dict[str, str]

@@ -275,6 +275,7 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
             stack,
             environment,
             InlineLauncher(self.id) if single else WorkloadLauncher(self, environment),
+            self.attach,
         )
         head = Head(
             snapshot,
