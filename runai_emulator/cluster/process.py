@@ -23,7 +23,7 @@ from pathlib import Path
 from .workload import Pod
 
 _WATCHDOG = """
-import os, signal, sys
+import os, shutil, signal, sys
 groups = set()
 for line in sys.stdin:
     sign, group = line[0], int(line[1:])
@@ -33,6 +33,8 @@ for group in groups:
         os.killpg(group, signal.SIGKILL)
     except OSError:
         pass
+if len(sys.argv) > 1:
+    shutil.rmtree(sys.argv[1], ignore_errors=True)
 """
 #: Inherited without being asked for: where programs find the language of messages and time zones.
 _HARMLESS = ("LANG", "LC_ALL", "TZ")
@@ -171,13 +173,17 @@ class ProcessExecutor:
         if self._watchdog is not None:
             self._watchdog.stdin.close()
             self._watchdog.wait()
-        if self._temporary:
-            shutil.rmtree(self.root, ignore_errors=True)
+        for folder in self._to_remove():
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _to_remove(self) -> list[str]:
+        """The folder of homes and logs, unless it was chosen by the user."""
+        return [str(self.root)] if self._temporary else []
 
     def _tell_watchdog(self, sign: str, group: int) -> None:
         if self._watchdog is None:
             self._watchdog = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _WATCHDOG],
+                [sys.executable, "-I", "-S", "-c", _WATCHDOG, *self._to_remove()],
                 stdin=subprocess.PIPE,
                 text=True,
                 start_new_session=True,

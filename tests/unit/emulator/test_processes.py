@@ -324,14 +324,16 @@ def test_even_a_killed_emulator_leaves_no_process(tmp_path):
 
         Emulator.base_url = base_url
         lab = Lab(Emulator)
-        key = lab.submit("sh -c 'echo $$; sleep 619'")
-        child = int(lab.poll(lambda: lab.log(key).strip()))
+        key = lab.submit("sh -c 'echo $$ $HOME; sleep 619'")
+        written = lab.poll(lambda: lab.log(key).strip())
+        child, home = int(written.split()[0]), Path(written.split()[1])
         server.send_signal(signal.SIGKILL)
         server.wait()
         deadline = time.monotonic() + PATIENCE
-        while psutil.pid_exists(child) and time.monotonic() < deadline:
+        while (psutil.pid_exists(child) or home.exists()) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert not psutil.pid_exists(child)
+        assert not home.exists()
     finally:
         server.kill()
         server.wait()
