@@ -9,7 +9,7 @@ from zenml.config import ResourceSettings
 from zenml.logger import get_logger
 from zenml.models import PipelineRunResponse, PipelineSnapshotResponse
 
-from runai_api import Workload
+from runai_api import ControlPlaneVersion, Workload
 from runai_api.org_units import Project
 from zenml_runai import _metadata
 from zenml_runai._container import image_pull_secrets, labels, make_container
@@ -135,7 +135,8 @@ def _body(
         _check_single("The pipeline", settings)
         own, resources = settings, snapshot.pipeline_configuration.resource_settings
     else:
-        own, resources = _small(settings), None
+        version = component.session.control_plane.call(lambda client: client.version)
+        own, resources = _small(settings, version), None
     body = workload_body(
         WorkloadKind.TRAINING,
         name=name,
@@ -153,8 +154,12 @@ def _body(
     return body
 
 
-def _small(settings: RunAIOrchestratorSettings) -> RunAIWorkloadSettings:
-    """Settings of a head that only decides: no GPU, and never preempted."""
+def _small(
+    settings: RunAIOrchestratorSettings, version: ControlPlaneVersion
+) -> RunAIWorkloadSettings:
+    """Settings of a head that only decides: no GPU, and never preempted where that can be said."""
+    # New in 2.24 (documented). Before, `head_priority_class` decides; a preempted head resumes.
+    firm = version is ControlPlaneVersion.CURRENT
     shared = {field: getattr(settings, field) for field in _SHARED}
     return RunAIWorkloadSettings().model_copy(
         update={field: value for field, value in shared.items() if value is not None}
@@ -164,7 +169,7 @@ def _small(settings: RunAIOrchestratorSettings) -> RunAIWorkloadSettings:
             "cpu_memory_request": settings.head_cpu_memory_request,
             "node_pools": settings.head_node_pools,
             "priority_class": settings.head_priority_class,
-            "preemptibility": "non-preemptible",
+            "preemptibility": "non-preemptible" if firm else None,
         }
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.zenml, pytest.mark.timeout(600)]
+# `make demo` runs it as well.
+pytestmark = [pytest.mark.zenml, pytest.mark.chaos, pytest.mark.timeout(600)]
 
 QUICKSTART = Path(__file__).parents[3] / "stacks" / "quickstart" / "pipeline.py"
 

@@ -282,3 +282,32 @@ def test_a_step_that_serves_is_an_inference_workload(lab: Any) -> None:
     assert workload["phase"] == "Running", "it serves on after the run"
     metadata = lab.api.steps(run["id"])["serve"][0]["metadata"]["run_metadata"]
     assert metadata["runai_service_urls"] == list(workload["urls"])
+
+
+@pytest.mark.chaos
+def test_a_control_plane_up_to_2_23_runs_pipelines_too(lab: Any, emulator_legacy: Any) -> None:
+    stack = lab.stack(
+        orchestrator={
+            "runai_base_url": emulator_legacy.base_url,
+            "client_id": emulator_legacy.admin_id,
+            "client_secret": emulator_legacy.admin_secret,
+        }
+    )
+    script = lab.start(
+        """
+        @step
+        def only() -> None:
+            mark("only")
+
+        @pipeline(enable_cache=False, settings={
+            "docker": DOCKER, "orchestrator": RunAIOrchestratorSettings(gpu_devices_request=0)})
+        def legacy():
+            only()
+
+        legacy.with_options(run_name=RUN)()
+        """,
+        ZENML_ACTIVE_STACK_ID=stack,
+    )
+    script.succeed()
+    assert lab.marked("only") == 1
+    assert lab.workloads() == [], "they ran on the other one"
