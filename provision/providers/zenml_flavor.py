@@ -49,13 +49,14 @@ class ZenMLFlavorProvider(Provider):
                 return flavors.create(wanted.body).id, {"shared": False}
         if found is None:
             raise NotOurs(f"The flavor {wanted.name!r} came and went; run `pulumi up` again.")
-        source = found.body.get("source")
-        if source != wanted.source:
+        source = str(found.body.get("source", ""))
+        if _package(source) != _package(wanted.source):
             raise NotOurs(
                 f"The ZenML {wanted.type} flavor {wanted.name!r} exists already with the source "
                 f"{source}, not {wanted.source}. Delete it, if nobody uses it."
             )
-        if found.metadata.get("config_schema") != wanted.body["config_schema"]:
+        schema = found.metadata.get("config_schema")
+        if source != wanted.source or schema != wanted.body["config_schema"]:
             flavors.update(found.id, wanted.body)
         return found.id, {"shared": True}
 
@@ -79,3 +80,9 @@ class ZenMLFlavorProvider(Provider):
             self.session.zenml.flavors.delete(id)
         except ZenMLRefused:
             say(f"The {props['type']} flavor {props['name']!r} stays: other components use it.")
+
+
+def _package(source: str) -> str:
+    """The distribution that a source belongs to. ``zenml ... flavor register`` stores the module
+    in which the class was defined, so a flavor of ours may come with a longer path."""
+    return source.partition(".")[0]

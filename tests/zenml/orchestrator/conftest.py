@@ -335,6 +335,9 @@ def stack_id(zenml_api: ZenMLApi, emulator_process: Any, s3_server: Any, marks_f
         "step_operator": RunAIStepOperatorFlavor(),
     }.items():
         source = f"zenml_runai.flavors.{type(flavor).__name__}"
+        taken = call("GET", "/flavors", params={"name": FLAVOR_NAME, "type": kind})["items"]
+        if taken:
+            continue
         call(
             "POST",
             "/flavors",
