@@ -20,16 +20,17 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from zenml.logger import get_logger
 
 from zenml_runai import phases
 from zenml_runai._expectation import Expectations
+from zenml_runai._watches import Bucket, Clock, Pace, Sighting, Source, SystemClock, Watch
+
+__all__ = ["Clock", "Pace", "Sighting", "Source", "SystemClock", "WorkloadMonitor"]
 
 if TYPE_CHECKING:
     from runai_api import Workload
@@ -45,8 +46,6 @@ _SKEW: Final = timedelta(minutes=10)
 _EAGER_SECONDS: Final = 15.0
 # With more workloads in flight nothing special is expected of any of them.
 _CROWD: Final = 20
-# Requests that may be made in a row before the steady pace holds.
-_BURST: Final = 2
 # A workload that waits longer than this is asked for its reasons.
 _REASONS_AFTER_SECONDS: Final = 5.0
 # Between two looks at a workload that is on its way out or missing from the list.
@@ -56,151 +55,6 @@ _MAX_OUTAGE_PAUSE: Final = 15.0
 # Between two warnings about the same outage.
 _WARNING_SECONDS: Final = 300.0
 _PAGE: Final = 500
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How often the control plane is asked; seconds, and requests in any minute.
-
-    With the defaults a change is seen within 2.7 s in 95 of 100 cases, at 24 requests a minute at
-    most.
-    """
-
-    shortest: float = 1.0
-    longest: float = 2.75
-    per_minute: int = 24
-    full: float = 30.0
-
-
-class Clock(Protocol):
-    """Time, so that tests can make it."""
-
-    def time(self) -> float:
-        """Seconds that never go back."""
-
-    def now(self) -> datetime:
-        """The date, with time zone."""
-
-    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        """Wait on a held condition."""
-
-
-class SystemClock:
-    """The real one."""
-
-    def time(self) -> float:
-        return time.monotonic()
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        condition.wait(seconds)
-
-
-class Source(Protocol):
-    """What the monitor asks of the control plane."""
-
-    def changes(self, since: datetime) -> Sequence[Workload]:
-        """All workloads of the project whose phase was updated at or after ``since``."""
-
-    def get(self, workload_id: str) -> Workload | None:
-        """One workload, with its pending messages; ``None`` when it does not exist."""
-
-    def reasons(self, workload: Workload) -> Sequence[str]:
-        """In words, why a workload does not run; from its events and pending messages."""
-
-    def is_refusal(self, error: Exception) -> bool:
-        """Whether an error says that the list will never be shown, as opposed to an outage."""
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """What is known of a workload.
-
-    Attributes:
-        phase: Phase as the control plane spells it, or ``phases.GONE``.
-        started: It was seen running at least once.
-        workload: The control plane's record; ``None`` before it was first seen and when gone.
-        pending_for: Seconds it has waited in the present wait; 0 while it runs.
-        running_for: Seconds it has run, all runs together.
-        stale_for: Seconds since the control plane last answered.
-        reasons: Reasons for waiting, in the order of their appearance.
-        refused: Why the control plane will not show the workloads, if it never did.
-        version: Grows with every change.
-    """
-
-    phase: str
-    started: bool
-    workload: Workload | None
-    pending_for: float
-    running_for: float
-    stale_for: float
-    reasons: tuple[str, ...]
-    refused: str | None
-    version: int
-
-    @property
-    def ended(self) -> bool:
-        return self.phase in phases.ENDED
-
-
-@dataclass
-class _Watch:
-    workload_id: str
-    since: datetime
-    fresh: bool
-    group: str
-    registered_at: float
-    workload: Workload | None = None
-    gone: bool = False
-    started: bool = False
-    waiting_since: float | None = None
-    running_since: float | None = None
-    began: datetime | None = None
-    ran: float = 0.0
-    looked_at: float | None = None
-    missing: int = 0
-    states: set[tuple[str, datetime]] = field(default_factory=set)
-    reasons: dict[str, None] = field(default_factory=dict)
-    version: int = 0
-
-    @property
-    def phase(self) -> str:
-        if self.gone:
-            return phases.GONE
-        return self.workload.phase if self.workload is not None else "Creating"
-
-    @property
-    def live(self) -> bool:
-        return self.phase not in phases.ENDED
-
-    def running_for(self, now: float) -> float:
-        return self.ran + (0.0 if self.running_since is None else now - self.running_since)
-
-    def pending_for(self, now: float) -> float:
-        return 0.0 if self.waiting_since is None else now - self.waiting_since
-
-
-class _Bucket:
-    """Requests that may be made: at most ``per_minute`` in any minute."""
-
-    def __init__(self, per_minute: int, now: float) -> None:
-        self._burst = float(min(_BURST, max(per_minute - 1, 1)))
-        self._rate = max(per_minute - self._burst, 1.0) / 60.0
-        self._tokens = self._burst
-        self._at = now
-
-    def tokens(self, now: float) -> float:
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        return self._tokens
-
-    def take(self, now: float, count: int = 1) -> None:
-        self._tokens = self.tokens(now) - count
-
-    def ready_at(self, now: float) -> float:
-        return now + max(0.0, (1.0 - self.tokens(now)) / self._rate)
 
 
 class WorkloadMonitor:
@@ -229,10 +83,10 @@ class WorkloadMonitor:
         self._threaded = threaded
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._watches: dict[str, _Watch] = {}
+        self._watches: dict[str, Watch] = {}
         self._expected = Expectations()
         now = self._clock.time()
-        self._bucket = _Bucket(self._pace.per_minute, now)
+        self._bucket = Bucket(self._pace.per_minute, now)
         self._cursor: datetime | None = None
         self._cursor_at = now
         self._overlap = _OVERLAP
@@ -264,7 +118,7 @@ class WorkloadMonitor:
             if workload_id in self._watches:
                 return
             now = self._clock.time()
-            watch = _Watch(workload_id, since, fresh, group, registered_at=now, waiting_since=now)
+            watch = Watch(workload_id, since, fresh, group, registered_at=now, waiting_since=now)
             self._watches[workload_id] = watch
             if not fresh or (self._cursor is not None and since < self._cursor - self._overlap):
                 self._full_due = True
@@ -343,7 +197,7 @@ class WorkloadMonitor:
         left = look - polled_at
         return max(left / max(math.ceil(left / longest), 1), shortest)
 
-    def _is_new(self, watch: _Watch, now: float) -> bool:
+    def _is_new(self, watch: Watch, now: float) -> bool:
         """Whether a workload that was just submitted may start, or fail, at any moment."""
         recent = not watch.started and now - watch.registered_at < _EAGER_SECONDS
         return recent and not self._expected.knows(watch.group)
@@ -403,7 +257,7 @@ class WorkloadMonitor:
             return self._cursor - self._overlap
         return min(self._last_known(watch) for watch in live) - self._overlap
 
-    def _last_known(self, watch: _Watch) -> datetime:
+    def _last_known(self, watch: Watch) -> datetime:
         if watch.workload is not None and watch.workload.phase_updated_at is not None:
             return watch.workload.phase_updated_at
         new = watch.fresh and self._clock.time() - watch.registered_at < self._pace.full
@@ -455,7 +309,7 @@ class WorkloadMonitor:
                 )
             self._changed.notify_all()
 
-    def _most_doubtful(self, now: float) -> _Watch | None:
+    def _most_doubtful(self, now: float) -> Watch | None:
         """The workload to look at by itself, if the minute has room for it."""
         due = [
             watch
@@ -471,14 +325,14 @@ class WorkloadMonitor:
         borrows = watch.missing or not any(other.started for other in self._live())
         return watch if borrows or self._bucket.tokens(now) >= 1.0 else None
 
-    def _pause_between_looks(self, watch: _Watch, now: float) -> float | None:
+    def _pause_between_looks(self, watch: Watch, now: float) -> float | None:
         if watch.missing or watch.phase in phases.IN_TRANSIT or watch.phase == phases.UNKNOWN:
             return _DOUBT_SECONDS
         if watch.phase in phases.NOT_STARTED and watch.pending_for(now) >= _REASONS_AFTER_SECONDS:
             return self._pace.full
         return None
 
-    def _look_at(self, watch: _Watch) -> None:
+    def _look_at(self, watch: Watch) -> None:
         try:
             workload = self._source.get(watch.workload_id)
             waits = workload is not None and workload.phase in phases.NOT_STARTED
@@ -507,10 +361,10 @@ class WorkloadMonitor:
 
     # What is remembered
 
-    def _live(self) -> Iterator[_Watch]:
+    def _live(self) -> Iterator[Watch]:
         return (watch for watch in self._watches.values() if watch.live)
 
-    def _apply(self, watch: _Watch, workload: Workload, *, again: bool) -> bool:
+    def _apply(self, watch: Watch, workload: Workload, *, again: bool) -> bool:
         """Take over what the control plane says; whether that is a known workload's new phase."""
         before, now = watch.workload, self._clock.time()
         watch.missing = 0
@@ -555,13 +409,13 @@ class WorkloadMonitor:
         self._add_reasons(watch, _short_reasons(workload))
         return before is not None
 
-    def _add_reasons(self, watch: _Watch, reasons: Sequence[str]) -> None:
+    def _add_reasons(self, watch: Watch, reasons: Sequence[str]) -> None:
         for reason in reasons:
             if reason not in watch.reasons:
                 watch.reasons[reason] = None
                 watch.version += 1
 
-    def _sighting(self, watch: _Watch) -> Sighting:
+    def _sighting(self, watch: Watch) -> Sighting:
         now = self._clock.time()
         answered = watch.registered_at if self._answered_at is None else self._answered_at
         return Sighting(

@@ -20,6 +20,7 @@ from zenml.models import PipelineSnapshotResponse, StepRunResponse
 from zenml.utils.time_utils import to_utc_timezone, utc_now
 
 from zenml_runai._metadata import GPU_SECONDS, text
+from zenml_runai._patience import patiently
 from zenml_runai.errors import RunAIWorkloadFailed
 from zenml_runai.orchestrators._constants import (
     INTERRUPT_CHECK_SECONDS,
@@ -28,7 +29,6 @@ from zenml_runai.orchestrators._constants import (
 )
 from zenml_runai.orchestrators._dag import Again, DagRunner, Interrupt, NodeState
 from zenml_runai.orchestrators._launcher import Launcher
-from zenml_runai.orchestrators._patience import patiently
 from zenml_runai.orchestrators._step_runs import StepRuns
 
 logger = get_logger(__name__)

@@ -18,10 +18,10 @@ from zenml.utils.pagination_utils import depaginate
 
 from runai_api import RunaiError, Workload
 from zenml_runai import phases
+from zenml_runai._patience import patiently
 from zenml_runai.errors import RunAIControlPlaneError, RunAIWorkloadFailed
 from zenml_runai.orchestrators._constants import HEAD_POLL_SECONDS, HEAD_STOP_SECONDS
 from zenml_runai.orchestrators._heads import find_head
-from zenml_runai.orchestrators._patience import patiently
 from zenml_runai.orchestrators._step_workloads import Component, watch_step
 from zenml_runai.workload_spec import WorkloadKind
 

@@ -27,7 +27,7 @@ from zenml.utils.exception_utils import collect_exception_information
 from zenml.utils.pagination_utils import depaginate
 from zenml.utils.time_utils import utc_now
 
-from zenml_runai.orchestrators._patience import patiently
+from zenml_runai._patience import patiently
 
 logger = get_logger(__name__)
 

@@ -30,6 +30,7 @@ from zenml_runai._container import (
     validate_remote_components,
 )
 from zenml_runai._control_plane import translated
+from zenml_runai._patience import patiently
 from zenml_runai.entrypoints.environment import ORCHESTRATOR_RUN_ID
 from zenml_runai.errors import RunAIError
 from zenml_runai.flavors import (
@@ -46,7 +47,6 @@ from zenml_runai.orchestrators._constants import (
     HEAD_NUMBER,
 )
 from zenml_runai.orchestrators._heads import check_pipeline, head_body, head_name
-from zenml_runai.orchestrators._patience import patiently
 from zenml_runai.orchestrators._step_workloads import (
     outlast_outages,
     settings_of,

@@ -20,6 +20,7 @@ from runai_api import RunaiError
 from zenml_runai import _metadata as metadata
 from zenml_runai import phases
 from zenml_runai._diagnosis import cause_of_death, image_problem, is_for_good
+from zenml_runai._patience import patiently
 from zenml_runai.errors import (
     RunAIControlPlaneError,
     RunAIError,
@@ -28,7 +29,6 @@ from zenml_runai.errors import (
     RunAIWorkloadFailed,
     RunAIWorkloadTimeout,
 )
-from zenml_runai.orchestrators._patience import patiently
 
 if TYPE_CHECKING:
     from zenml.models import StepRunResponse

@@ -21,10 +21,10 @@ from zenml_runai._container import (
     package_requirement,
     validate_remote_components,
 )
+from zenml_runai._patience import patiently
 from zenml_runai.entrypoints.environment import WORKLOAD_TYPE
 from zenml_runai.errors import RunAIInvalidSettings
 from zenml_runai.flavors import RunAIStepOperatorConfig, RunAIStepOperatorSettings
-from zenml_runai.orchestrators._patience import patiently
 from zenml_runai.workload_spec import WorkloadKind, workload_body, workload_name
 
 if TYPE_CHECKING:
