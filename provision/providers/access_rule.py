@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from provision import _constants as constants
-from provision.providers.base import Input, Problems, Properties, Provider, undo
+from provision.providers.base import Input, Problems, Properties, Provider, say, undo
 from provision.providers.project import check_scope
 from runai_api import AmbiguousOutcome, Conflict, NotFound, RunaiError
 
@@ -51,6 +51,7 @@ class AccessRuleProvider(Provider):
         return str(rule.id), {
             "role_name": rule.role_name or "",
             "scope_name": rule.scope_name or "",
+            "excess": [],
             "adopted": taken,
         }
 
@@ -59,7 +60,9 @@ class AccessRuleProvider(Provider):
             rule = self.session.runai.access_rules.get(int(id))
         except NotFound:
             return None
-        return None if rule.deleted_at else {}
+        if rule.deleted_at:
+            return None
+        return {"excess": self._excess(rule)}
 
     def remove(self, id: str, props: Properties) -> None:
         if props.get("adopted") and not self.session.settings.delete_adopted:
@@ -68,6 +71,23 @@ class AccessRuleProvider(Provider):
             self.session.runai.access_rules.delete(int(id))
         except NotFound:
             return
+
+    def _excess(self, rule: AccessRule) -> list[str]:
+        """What else the subject was granted, in words. It is told, not taken back: whoever granted
+        it may have had a reason."""
+        others = [
+            f"{other.role_name or other.role_id} at {other.scope_type} "
+            f"{other.scope_name or other.scope_id} (access rule {other.id})"
+            for other in self.session.runai.access_rules.list(subject_ids=[rule.subject_id])
+            if other.id != rule.id and other.subject_type == rule.subject_type
+        ]
+        if others:
+            say(
+                f"warning: beyond the access rule {rule.id} of this resource, "
+                f"{rule.subject_id!r} holds: {'; '.join(others)}. Delete what it does not need in "
+                "the Run:ai console, under Access > Access rules."
+            )
+        return others
 
     def _is_adopted(self, rule: AccessRule, props: Properties) -> bool:
         """Rules bear no mark, but tell who made them: what our client made is ours."""

@@ -158,6 +158,8 @@ class CustomRoleProvider(Provider):
         if role.deleted_at:
             return None
         live: Properties = {"name": role.name, "enabled": role.enabled is not False}
+        if (role.description or "") != describe(props):
+            live["description"] = role.description or "(none)"
         names = {id: name for name, id in props["permission_sets"].items()}
         held = {names.get(s.id) or s.name or s.id: s.id for s in role.permission_sets}
         if held != props["permission_sets"]:

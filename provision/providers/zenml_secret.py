@@ -18,6 +18,8 @@ class ZenMLSecretProvider(Provider):
     inputs: ClassVar = {
         "name": Input(on_change="replace"),
         "values": Input({}),
+        # Never set: what a refresh finds wrong with the values, by key, since they are not shown.
+        "found": Input({}),
         "owner": Input("", on_change="nothing"),
         "adopt": Input("never", on_change="nothing"),
     }
@@ -60,17 +62,14 @@ class ZenMLSecretProvider(Provider):
             record = self.session.zenml.secrets.get(id)
         except ZenMLNotFound:
             return None
-        live, known = _values(record.body), dict(props["values"])
-        live.pop(constants.SECRET_OWNER_KEY, None)
-        if live == known:
-            return {"name": record.name}
-        # Which keys differ is told, what stands there is not: it may be a secret of someone else.
-        shown = {
-            key: known[key] if live.get(key) == known.get(key) else CHANGED
-            for key in live.keys() | known.keys()
-            if key in live
+        live, known = _values(record.body), _marked(props)
+        found = {
+            **dict.fromkeys(known.keys() - live.keys(), "(removed outside Pulumi)"),
+            **dict.fromkeys(live.keys() - known.keys(), "(added outside Pulumi)"),
+            **{key: CHANGED for key in live.keys() & known.keys() if live[key] != known[key]},
         }
-        return {"name": record.name, "values": shown}
+        # The values of the state stay there: what stands in ZenML may be a secret of someone else.
+        return {"name": record.name, "found": found}
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
         self.session.zenml.secrets.update(id, {"values": _marked(news)})

@@ -199,6 +199,8 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
 
     role_name: Output[str]
     scope_name: Output[str]
+    excess: Output[Sequence[str]]
+    """What else the subject was granted, as the last refresh found. Reported, never deleted."""
     adopted: Output[bool]
 
     def __init__(
@@ -238,7 +240,7 @@ class AccessRule(ProvisionResource, module="runai", name="AccessRule"):
             AccessRuleProvider(),
             resource_name,
             inputs,
-            ("role_name", "scope_name", "adopted"),
+            ("role_name", "scope_name", "excess", "adopted"),
             opts,
         )
 

@@ -86,12 +86,22 @@ class TestSecret:
         assert found
         assert found[0] == outs
 
-        zenml.secrets.update(id, {"values": {"a": "canary-of-another", "b": "two"}})
+        before = zenml.secrets.get(id).body["values"]
+        zenml.secrets.update(
+            id, {"values": {"a": "canary-of-another", "c": "canary", "pulumi_owner": OWNER}}
+        )
         found = zenml_host.read(SECRET, id, outs)
         assert found
-        assert found[0]["values"] == {"a": "(changed outside Pulumi)", "b": "two"}
-        zenml_host.update(SECRET, id, found[0], zenml_host.check(SECRET, inputs)[0])
-        assert zenml.secrets.get(id).body["values"]["a"] == "one"
+        assert found[0]["found"] == {
+            "a": "(changed outside Pulumi)",
+            "b": "(removed outside Pulumi)",
+            "c": "(added outside Pulumi)",
+        }
+        assert "canary" not in str(found)
+        wanted = zenml_host.check(SECRET, inputs)[0]
+        assert zenml_host.diff(SECRET, id, found[0], wanted).changes is not False
+        zenml_host.update(SECRET, id, found[0], wanted)
+        assert zenml.secrets.get(id).body["values"] == before
         zenml_host.delete(SECRET, id, outs)
 
     def test_a_name_that_cannot_be_referred_to_is_refused(self, zenml_host: Host) -> None:
