@@ -71,6 +71,7 @@ test: engine check ## Set up, check and run all tests
 .PHONY: chaos
 chaos: engine ## Every kill and every fault through the real engine; prints a table
 	@$(BIN)/python -m tools.chaos $(ARGS)
+	@$(PYTEST) -m chaos tests/zenml
 
 .PHONY: nightly
 nightly: setup ## Thousands of generated cases
