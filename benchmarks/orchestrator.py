@@ -210,7 +210,7 @@ def run_head(job: Job) -> Figures:
 
         fail = stop = lambda self, step_run_id, error=None: self.by_id[step_run_id]
         failed = lambda self: []  # noqa: E731
-        any_open = lambda self: True  # noqa: E731
+        open_ones = lambda self: [None]  # noqa: E731
         describe = describe_run = lambda self, *what: None
         run_status = lambda self: ExecutionStatus.RUNNING  # noqa: E731
         end_run = lambda self, status: status  # noqa: E731

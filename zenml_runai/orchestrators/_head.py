@@ -185,7 +185,7 @@ class Head:
         if status is ExecutionStatus.STOPPED:
             # The server also says so once the last step of a draining run has reported, when its
             # pod is still on its way out.
-            return Interrupt.STOP if self._step_runs.any_open() else Interrupt.DRAIN
+            return Interrupt.STOP if self._step_runs.open_ones() else Interrupt.DRAIN
         if status is ExecutionStatus.STOPPING:
             return Interrupt.DRAIN
         self._settle_lingering()

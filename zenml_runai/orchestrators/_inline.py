@@ -1,5 +1,7 @@
 """Steps in the head's own process, one after the other: the mode ``single``."""
 
+import os
+import threading
 from collections.abc import Callable
 from uuid import UUID
 
@@ -10,9 +12,48 @@ from zenml.models import StepRunResponse
 from zenml.steps.heartbeat import StepHeartBeatTerminationException
 
 from zenml_runai.entrypoints.step import RunAIStepEntrypoint
+from zenml_runai.errors import RunAIWorkloadTimeout
 from zenml_runai.orchestrators._launcher import Ending
+from zenml_runai.orchestrators._step_runs import StepRuns
 
 logger = get_logger(__name__)
+
+
+class Deadline:
+    """Ends this process, and the run, when all steps together take too long.
+
+    Args:
+        seconds: How long they may take; None for as long as they like.
+        step_runs: The run and its step runs in ZenML.
+    """
+
+    def __init__(self, seconds: float | None, step_runs: StepRuns) -> None:
+        self._seconds = seconds
+        self._step_runs = step_runs
+        self._timer = threading.Timer(seconds, self._end) if seconds is not None else None
+        if self._timer is not None:
+            self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        if self._timer is not None:
+            self._timer.start()
+
+    def __exit__(self, *error: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        error = RunAIWorkloadTimeout(
+            f"The pipeline ran longer than workload_timeout ({self._seconds} s)."
+        )
+        logger.error("%s", error)
+        try:
+            self._step_runs.end_run(ExecutionStatus.FAILED)
+            for step_run in self._step_runs.open_ones():
+                self._step_runs.fail(step_run.id, error)
+        finally:
+            # The step has the main thread and need not listen to anybody.
+            os._exit(1)
 
 
 class InlineLauncher:

@@ -99,9 +99,9 @@ class StepRuns:
         """Step runs of this run that have failed, whether or not they may be tried again."""
         return self._with_status(ExecutionStatus.FAILED, ExecutionStatus.RETRYING)
 
-    def any_open(self) -> bool:
-        """Whether ZenML knows a step run that has not ended."""
-        return bool(self._with_status(*(each for each in ExecutionStatus if not each.is_finished)))
+    def open_ones(self) -> list[StepRunResponse]:
+        """Step runs of this run that have not ended, as ZenML knows it."""
+        return self._with_status(*(each for each in ExecutionStatus if not each.is_finished))
 
     def _with_status(self, *statuses: ExecutionStatus) -> list[StepRunResponse]:
         return list(

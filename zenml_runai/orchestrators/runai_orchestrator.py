@@ -229,12 +229,9 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
         publish_pipeline_run_metadata(run.id, {self.id: metadata})
         wait = None
         if settings.synchronous:
-            self.session.monitor.watch(
-                submitted.workload_id, submitted.created_at, fresh=not submitted.adopted
-            )
 
             def wait() -> None:
-                _lifecycle.wait_for_run(self, run, submitted.workload_id)
+                _lifecycle.wait_for_run(self, run, submitted, settings.pending_timeout)
 
         return SubmissionResult(wait_for_completion=wait)
 
@@ -261,7 +258,7 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
 
         from zenml_runai.orchestrators._dag import CallingThread
         from zenml_runai.orchestrators._head import Head
-        from zenml_runai.orchestrators._inline import InlineLauncher
+        from zenml_runai.orchestrators._inline import Deadline, InlineLauncher
         from zenml_runai.orchestrators._launchers import Launchers
         from zenml_runai.orchestrators._step_runs import StepRuns
         from zenml_runai.orchestrators._step_workloads import WorkloadLauncher
@@ -277,15 +274,24 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
             InlineLauncher(self.id) if single else WorkloadLauncher(self, environment),
             self.attach,
         )
+        step_runs = StepRuns(snapshot, run, stack)
         head = Head(
             snapshot,
-            StepRuns(snapshot, run, stack),
+            step_runs,
             launchers.of,
             component_id=self.id,
             max_parallelism=1 if single else settings.max_parallelism,
             executor=CallingThread() if single else None,
         )
-        return head.run()
+        with Deadline(settings.workload_timeout if single else None, step_runs):
+            status = head.run()
+        self._forget_head_token(run)
+        return status
+
+    def _forget_head_token(self, run: PipelineRunResponse) -> None:
+        known = Client().get_pipeline_run(run.id).run_metadata
+        if (name := _metadata.text(known, HEAD_NAME)) is not None:
+            delete_token(self.config, self.session, name)
 
     def attach(self, step_run_id: "UUID", metadata: dict[str, MetadataType]) -> None:
         """Attach metadata to a step run in the name of this component."""

@@ -101,8 +101,8 @@ class PlayedServer:
         bad = (self.statuses.FAILED, self.statuses.RETRYING)
         return [a[-1] for a in self.attempts.values() if a[-1].status in bad]
 
-    def any_open(self) -> bool:
-        return any(not a[-1].status.is_finished for a in self.attempts.values())
+    def open_ones(self) -> list[Any]:
+        return [a[-1] for a in self.attempts.values() if not a[-1].status.is_finished]
 
     def describe(self, step_run_id: UUID, component_id: UUID, metadata: Mapping[str, Any]) -> None:
         self.metadata.setdefault(step_run_id, {}).update(metadata)
