@@ -9,6 +9,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Demo, tests and benchmarks start many processes: each would compile what it imports.
+unexport PYTHONDONTWRITEBYTECODE
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
 # Most tests wait for processes of their own, so one worker more than there are cores pays.
@@ -27,7 +29,7 @@ $(READY): requirements/bootstrap.txt requirements/dev.txt pyproject.toml
 	@echo "[setup] making $(VENV) from requirements/dev.txt (a minute or two the first time)" >&2
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
-	@$(BIN)/uv pip sync --python $(BIN)/python --require-hashes requirements/bootstrap.txt requirements/dev.txt
+	@$(BIN)/uv pip sync --python $(BIN)/python --compile-bytecode --require-hashes requirements/bootstrap.txt requirements/dev.txt
 	@$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -79,6 +79,8 @@ def main() -> int:
     for name in list(os.environ):
         if name.startswith(("RUNAI_", "ZENML_", "PULUMI_")):
             del os.environ[name]
+    # As an installed tool has it: modules are compiled once.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPATH"] = str(pulumi_engine.ROOT)
     binaries = pulumi_engine.ensure()
     report = Report("Provisioning: the whole stack with a custom role and a registry credential")

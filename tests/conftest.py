@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,9 @@ for _name in list(os.environ):
     if _name.startswith(("RUNAI_", "ZENML_", "PULUMI_")) and not _name.startswith("ZENML_RUNAI_"):
         del os.environ[_name]
 os.environ["ZENML_ANALYTICS_OPT_IN"] = "false"
+# Nor may the tests write into it.
+os.environ["ZENML_CONFIG_PATH"] = _zenml_config = tempfile.mkdtemp(prefix="zenml-config-")
+atexit.register(shutil.rmtree, _zenml_config, ignore_errors=True)
 
 
 @dataclass(frozen=True)
