@@ -27,6 +27,10 @@ from provision.resources import (
 from provision.resources._base import owner_of
 from provision.resources.runai import Adopt
 
+#: The key of `rotation` that is for the registry credential alone: while a workload uses the old
+#: credential it cannot be deleted, and a new client secret is no reason to make another.
+REGISTRY = "registry"
+
 
 @dataclass(frozen=True)
 class ComponentDefinition:
@@ -191,7 +195,7 @@ class RunaiZenMLStack(pulumi.ComponentResource):
         account = ServiceAccount(
             f"{self._name}-account",
             args.service_account_name,
-            rotation=args.rotation,
+            rotation={key: value for key, value in args.rotation.items() if key != REGISTRY},
             adopt=args.adopt,
             adopt_secret=args.service_account_secret,
             rotate_on_adopt=args.adopt != "never",
@@ -218,7 +222,7 @@ class RunaiZenMLStack(pulumi.ComponentResource):
                 password=args.registry.password,
                 url=args.registry.url,
                 existing_secret_name=args.registry.existing_secret_name,
-                rotation=args.rotation,
+                rotation={key: value for key, value in args.rotation.items() if key == REGISTRY},
                 opts=after_checks,
             )
             self.image_pull_secret_name = credential.kubernetes_secret_name

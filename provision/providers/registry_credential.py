@@ -152,7 +152,7 @@ class RegistryCredentialProvider(Provider):
         except PreconditionFailed as error:
             raise StillInUse(
                 f"A workload, template or data source still uses the registry credential "
-                f"({error.message}). Wait for it or delete it, then try again; to change the "
-                "password without waiting, change the rotation triggers as well: the credential "
-                "then gets a new name."
+                f"({error.message}). Wait for it or delete it, then run the same command again. "
+                "To store a new password while workloads use the old one, change rotation.registry "
+                "along with it: the new credential then has a name of its own."
             ) from None
