@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NoReturn
 
 from zenml.client import Client
-from zenml.constants import PAGE_SIZE_MAXIMUM
+from zenml.constants import PAGE_SIZE_MAXIMUM, STR_FIELD_MAX_LENGTH
 from zenml.enums import ExecutionStatus
 from zenml.exceptions import IllegalOperationError, RunStoppedException
 from zenml.logger import get_logger
@@ -47,11 +47,13 @@ def refreshed_status(component: Component, run: PipelineRunResponse) -> Executio
     left behind is ended.
     """
     run = Client().get_pipeline_run(run.id)
-    if run.status.is_finished or run.status in _HEADLESS:
+    keeps_token = component.config.pass_zenml_token_as_credential
+    if run.status in _HEADLESS or (run.status.is_finished and not keeps_token):
         return run.status
     head = find_head(component, run)
     if _is_alive(head):
         return run.status
+    _forget_token(component, run)
     # It may have ended in good order just now.
     run = Client().get_pipeline_run(run.id)
     if run.status.is_finished or run.status in _HEADLESS:
@@ -91,8 +93,7 @@ def end_run(
         _publish(run, status, reason)
     for step_run in _open_step_runs(run):
         _end_step(component, step_run)
-    if (name := text(run.run_metadata, HEAD_NAME)) is not None:
-        delete_token(component.config, component.session, name)
+    _forget_token(component, run)
     _publish(run, status, reason)
     return Client().get_pipeline_run(run.id, hydrate=False).status
 
@@ -140,6 +141,11 @@ def wait_for_run(
                 refreshed_status(component, run)
             except (RunaiError, RunAIControlPlaneError) as error:
                 logger.warning("The state of run `%s` is not known: %s", run.name, error)
+    if component.config.pass_zenml_token_as_credential:
+        # A credential cannot be deleted while the workload uses it.
+        while not monitor.wait(head.workload_id, seen, HEAD_POLL_SECONDS).ended:
+            pass
+        delete_token(component.config, component.session, head.name)
     component.session.forget(head.workload_id)
     if current.status is ExecutionStatus.STOPPED:
         raise RunStoppedException(f"Run `{run.name}` was stopped.")
@@ -217,6 +223,12 @@ def _cause(component: Component, head: Workload | None) -> str:
     return cause_of_death(head.name, head.phase, said, started=True).message
 
 
+def _forget_token(component: Component, run: PipelineRunResponse) -> None:
+    """Delete the credential with the head's token, if there is one."""
+    if (name := text(run.run_metadata, HEAD_NAME)) is not None:
+        delete_token(component.config, component.session, name)
+
+
 def _is_alive(head: Workload | None) -> bool:
     return head is not None and head.phase not in phases.ENDED
 
@@ -276,7 +288,8 @@ def _open_step_runs(run: PipelineRunResponse) -> Iterator[StepRunResponse]:
 
 def _publish(run: PipelineRunResponse, status: ExecutionStatus, reason: str | None) -> None:
     try:
-        publish_pipeline_run_status_update(run.id, status, status_reason=reason)
+        short = reason[:STR_FIELD_MAX_LENGTH] if reason else None
+        publish_pipeline_run_status_update(run.id, status, status_reason=short)
     except IllegalOperationError as error:
         logger.debug("Run `%s` has ended by itself: %s", run.name, error)
 

@@ -284,14 +284,7 @@ class RunAIOrchestrator(ContainerizedOrchestrator):
             executor=CallingThread() if single else None,
         )
         with Deadline(settings.workload_timeout if single else None, step_runs):
-            status = head.run()
-        self._forget_head_token(run)
-        return status
-
-    def _forget_head_token(self, run: PipelineRunResponse) -> None:
-        known = Client().get_pipeline_run(run.id).run_metadata
-        if (name := _metadata.text(known, HEAD_NAME)) is not None:
-            delete_token(self.config, self.session, name)
+            return head.run()
 
     def attach(self, step_run_id: "UUID", metadata: dict[str, MetadataType]) -> None:
         """Attach metadata to a step run in the name of this component."""

@@ -284,6 +284,10 @@ class Lab:
     def provoke(self, workload_id: str, what: str) -> None:
         self._admin("POST", f"/_emulator/workloads/{workload_id}/provoke", json={"what": what})
 
+    def nodes(self, nodes: list[dict[str, Any]]) -> None:
+        """Replace the cluster's nodes."""
+        self._admin("PUT", "/_emulator/nodes", json=nodes)
+
     def logs(self, workload_id: str) -> str:
         """What the pods of a workload have written."""
         return self._admin("GET", f"/_emulator/workloads/{workload_id}/logs").text

@@ -368,3 +368,82 @@ def test_a_failed_dynamic_run_is_resumed_by_another_head(lab: Any) -> None:
     assert lab.marked("after") == 1
     heads = [each for each in lab.workloads() if each["name"].startswith("zenml-dynamic")]
     assert len(heads) == 2
+
+
+@pytest.mark.chaos
+def test_a_head_that_never_starts_is_given_up_in_time(lab: Any) -> None:
+    lab.nodes([])
+    script = lab.start("""
+        @step
+        def only() -> None:
+            mark("only")
+
+        @pipeline(enable_cache=False, settings={"docker": DOCKER,
+            "orchestrator": RunAIOrchestratorSettings(gpu_devices_request=0, pending_timeout=3)})
+        def waits():
+            only()
+
+        waits.with_options(run_name=RUN)()
+    """).fail()
+    assert "RunAIPendingTimeout" in script.words
+    assert "waits:" in script.words, "the reason was told"
+    assert status_of(lab, run_id_of(lab, script)) == "failed"
+    assert [each["phase"] for each in lab.workloads()] == ["Stopped"]
+
+
+@pytest.mark.chaos
+def test_a_single_workload_holds_its_timeout_without_a_client(lab: Any) -> None:
+    script = lab.start("""
+        @step
+        def endless() -> None:
+            mark("endless")
+            gate("never")
+
+        @pipeline(enable_cache=False, settings={"docker": DOCKER,
+            "orchestrator": RunAIOrchestratorSettings(
+                mode="single", gpu_devices_request=0, synchronous=False, workload_timeout=6)})
+        def single():
+            endless()
+
+        single.with_options(run_name=RUN)()
+    """).succeed()
+    run_id = run_id_of(lab, script)
+    lab.until(lambda: lab.api.statuses(run_id) == {"endless": ["failed"]}, "the step fails")
+    step_run = lab.api.steps(run_id)["endless"][0]
+    assert "ran longer than workload_timeout" in str(step_run["metadata"]["exception_info"])
+    assert status_of(lab, run_id) == "failed"
+    lab.until(lambda: lab.workloads()[0]["phase"] in ("Failed", "Completed"), "it ends")
+    assert lab.marked("endless") == 1
+
+
+@pytest.mark.chaos
+def test_a_waiting_client_learns_that_the_head_died_and_why(lab: Any) -> None:
+    options = "gpu_devices_request=0, head_backoff_limit=0"
+    script = lab.start(
+        "OPTIONS = {}\n" + textwrap.dedent(GATED).replace("gpu_devices_request=0", options)
+    )
+    run_id = run_id_of(lab, script)
+    lab.until(lambda: both_gates_reached(lab), "both steps run")
+    process_of(lab, run_id, "pipeline").kill()
+    script.fail()
+    assert "RunAIWorkloadFailed" in script.words
+    assert "The workload zenml-gated" in script.words
+    assert lab.api.statuses(run_id)["middle"] == ["stopped"]
+
+
+@pytest.mark.chaos
+def test_the_zenml_token_can_travel_as_a_credential(lab: Any) -> None:
+    stack = lab.stack(orchestrator={"pass_zenml_token_as_credential": True})
+    script = lab.start(f"OPTIONS = {{}}\n{textwrap.dedent(GATED)}", ZENML_ACTIVE_STACK_ID=stack)
+    lab.until(lambda: both_gates_reached(lab), "both steps run")
+    with lab.control_plane() as client:
+        assert len(client.generic_secrets.list()) == 3, "of the head and of two steps"
+        for workload in lab.workloads():
+            variables = client.trainings.get(workload["id"]).spec["environmentVariables"]
+            (token,) = [each for each in variables if each["name"] == "ZENML_STORE_API_TOKEN"]
+            assert "value" not in token
+            assert token["secret"]["key"] == "token"
+        lab.open_gate("middle")
+        lab.open_gate("beside")
+        script.succeed()
+        lab.until(lambda: not client.generic_secrets.list(), "no credential is left")
