@@ -129,7 +129,7 @@ def main() -> int:
             report.note("`up`, median", f"{statistics.median(ours):.2f} s")
             report.note("`up` with no-op providers, median", f"{statistics.median(peers):.2f} s")
             report.at_most("`up`, times no-op providers", median_ratio(ours, peers), 1.3)
-            # The server checks an API key with bcrypt; `up` logs in once to preview, once to update.
+            # The server checks an API key with bcrypt; `up` logs in to preview, and to update.
             report.note(
                 "one login at the ZenML server alone, median", f"{login_time(zenml, key):.2f} s"
             )
