@@ -30,6 +30,9 @@ LONGEST_BACKOFF_SECONDS = 8.0
 #: An access rule or a credential becomes Ready within seconds on a healthy cluster.
 READY_SECONDS = 60.0
 
+#: A run that goes on gives an account its rights well within this time.
+HALF_MADE_SECONDS = 3.0
+
 #: Hexadecimal digits of a name's suffix: 32 bits, 1 in 10 million for two of 30 stacks to clash.
 SUFFIX_DIGITS = 8
 #: Service account names are limited to 255 characters, Kubernetes labels to 63; shorter names read

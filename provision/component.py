@@ -48,12 +48,16 @@ class ComponentDefinition:
 
 @dataclass(frozen=True)
 class RegistryCredentials:
-    """Credentials of a private registry: user, password and URL, or an existing secret."""
+    """Credentials of a private registry: user, password and URL, or an existing secret.
+
+    `name` is exact; with it alone an existing credential of the project is adopted.
+    """
 
     user: Input[str] | None = None
     password: Input[str] | None = None
     url: Input[str] | None = None
     existing_secret_name: Input[str] | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,9 @@ class RunaiZenMLStackArgs:
     rotation: Mapping[str, str] = field(default_factory=dict)
     registry: RegistryCredentials | None = None
     zenml_stack_name: str | None = None
+    zenml_secret_name: str | None = None
+    step_operator_name: str | None = None
+    orchestrator_name: str | None = None
     step_operator_configuration: Mapping[str, Any] = field(default_factory=dict)
     orchestrator_configuration: Mapping[str, Any] = field(default_factory=dict)
     adopt: Adopt = "never"
@@ -217,12 +224,14 @@ class RunaiZenMLStack(pulumi.ComponentResource):
         if args.registry is not None:
             credential = RegistryCredential(
                 f"{self._name}-registry",
+                args.registry.name,
                 project_id=project.project_id,
                 user=args.registry.user,
                 password=args.registry.password,
                 url=args.registry.url,
                 existing_secret_name=args.registry.existing_secret_name,
                 rotation={key: value for key, value in args.rotation.items() if key == REGISTRY},
+                adopt=args.adopt if args.registry.name else "never",
                 opts=after_checks,
             )
             self.image_pull_secret_name = credential.kubernetes_secret_name
@@ -238,10 +247,12 @@ class RunaiZenMLStack(pulumi.ComponentResource):
             checked = []
         secret = ZenMLSecret(
             f"{self._name}-credentials",
+            self._args.zenml_secret_name,
             values={
                 "client_id": self._account.client_id,
                 "client_secret": self._account.client_secret,
             },
+            adopt=self._args.adopt if self._args.zenml_secret_name else "never",
             # New credentials are handed over only once they have their rights.
             opts=ResourceOptions(parent=self, depends_on=[*checked, self._rule]),
         )
@@ -347,8 +358,13 @@ class RunaiZenMLStack(pulumi.ComponentResource):
 
     def _zenml_name(self, type: str) -> str:
         """The name in ZenML: as given, or ``<component>-<Pulumi stack>`` for all of them."""
-        if type == "stack" and self._args.zenml_stack_name:
-            return self._args.zenml_stack_name
+        exact = {
+            "stack": self._args.zenml_stack_name,
+            "step_operator": self._args.step_operator_name,
+            "orchestrator": self._args.orchestrator_name,
+        }.get(type)
+        if exact:
+            return exact
         definition = self._definitions().get(type)
         if definition is not None and definition.name:
             return definition.name

@@ -37,6 +37,9 @@ def read_config(config: pulumi.Config | None = None) -> RunaiZenMLStackArgs:
         rotation={key: str(value) for key, value in source.mapping("rotation").items()},
         registry=_registry(source),
         zenml_stack_name=source.text("zenmlStack") or None,
+        zenml_secret_name=source.text("zenmlSecretName") or None,
+        step_operator_name=source.text("stepOperatorName") or None,
+        orchestrator_name=source.text("orchestratorName") or None,
         artifact_store=_component(source, "artifactStore"),
         container_registry=_component(source, "containerRegistry"),
         image_builder=_component(source, "imageBuilder", ComponentDefinition("local")),
@@ -141,11 +144,11 @@ class _Source:
 
 def _registry(source: _Source) -> RegistryCredentials | None:
     user, url = source.text("registryUser"), source.text("registryUrl")
-    existing = source.text("registryExistingSecret")
+    existing, name = source.text("registryExistingSecret"), source.text("registryName")
     password = source.secret("registryPassword")
-    if not (user or url or existing or password is not None):
+    if not (user or url or existing or name or password is not None):
         return None
-    return RegistryCredentials(user or None, password, url or None, existing or None)
+    return RegistryCredentials(user or None, password, url or None, existing or None, name or None)
 
 
 def _component(

@@ -135,10 +135,12 @@ class Collection:
         """The objects with any of these names, in one request."""
         return self.matching(name=f"oneof:{json.dumps(sorted(set(names)))}", **filters)
 
-    def update(self, id: str, body: Mapping[str, Any]) -> Record:
+    def update(self, id: str, body: Mapping[str, Any], **query: str) -> Record:
         """Change an object. Dictionaries (configuration, labels, values, components) are replaced
-        as a whole, not merged."""
-        return _record(self._client.request("PUT", f"{self._path}/{id}", body=body))
+        as a whole, not merged; only a secret's values are with ``patch_values="true"``, where None
+        removes a key."""
+        path = f"{self._path}/{id}"
+        return _record(self._client.request("PUT", path, body=body, query=query or None))
 
     def delete(self, id: str) -> bool:
         """Delete an object; False if it was gone already.

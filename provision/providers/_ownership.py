@@ -57,9 +57,10 @@ def mark_of(props: Mapping[str, Any]) -> str:
     return f"{ADOPTED if props.get('adopted') else ''}{props['owner']}"
 
 
-def labels_for(props: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's labels and our mark."""
+def labels_for(props: Mapping[str, Any], found: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The user's labels and our mark; an adopted object keeps the labels that were `found` too."""
     return {
+        **(without_mark(found) if found and props.get("adopted") else {}),
         **props["labels"],
         constants.LABEL_MANAGED_BY: constants.MANAGED_BY,
         constants.LABEL_OWNER: mark_of(props),
@@ -77,10 +78,25 @@ def without_mark(labels: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in labels.items() if key not in ours}
 
 
+def compared_labels(props: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """The labels that must be as the program says: all of ours, on an adopted object those that
+    the program sets."""
+    labels = without_mark(found)
+    if props.get("adopted"):
+        return {key: value for key, value in labels.items() if key in props["labels"]}
+    return labels
+
+
 def describe(props: Mapping[str, Any]) -> str:
     """The user's description and our mark, within the control plane's 250 characters."""
     text, mark = props["description"], f"{constants.DESCRIPTION_MARK}{mark_of(props)}"
     return mark[:250] if not text else f"{text[: 250 - len(mark) - 3]} ({mark})"[:250]
+
+
+def undescribe(description: str | None) -> str:
+    """The description without our mark."""
+    text, _, _ = (description or "").partition(constants.DESCRIPTION_MARK)
+    return text.removesuffix("(").rstrip()
 
 
 def owner_in_description(description: str | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from provision import _constants as constants
+from provision.providers._ownership import check_adopt, nothing_to_adopt
 from provision.providers.base import Input, Problems, Properties, Provider, say, undo
 from provision.providers.project import check_scope
 from runai_api import AmbiguousOutcome, Conflict, NotFound, RunaiError
@@ -34,10 +35,14 @@ class AccessRuleProvider(Provider):
             inputs["role_id"] = str(inputs["role_id"])
         with problems.catch("scope_type"):
             check_scope(inputs["scope_type"], inputs["allow_broader_scope"])
+        with problems.catch("adopt"):
+            check_adopt(inputs["adopt"])
 
     def make(self, props: Properties) -> tuple[str, Properties]:
         # The API declares no conflict for a second rule of the same content: look first.
         found = self._find(props)
+        if found is None and props["adopt"] == "required":
+            raise nothing_to_adopt("The access rule")
         taken = found is not None and self._is_adopted(found, props)
         rule = found or self._grant(props)
         try:
@@ -65,8 +70,6 @@ class AccessRuleProvider(Provider):
         return {"excess": self._excess(rule)}
 
     def remove(self, id: str, props: Properties) -> None:
-        if props.get("adopted") and not self.session.settings.delete_adopted:
-            return
         try:
             self.session.runai.access_rules.delete(int(id))
         except NotFound:

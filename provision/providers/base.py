@@ -122,6 +122,9 @@ class Provider(ResourceProvider):
     def remove(self, id: str, props: Properties) -> None:
         """Delete the object; it is no error if it is gone."""
 
+    def release(self, id: str, props: Properties) -> None:
+        """Take our mark off an adopted object, which stays; it is no error if it is gone."""
+
     # What the engine calls.
 
     def check(self, olds: Properties, news: Properties) -> CheckResult:
@@ -194,8 +197,12 @@ class Provider(ResourceProvider):
         return UpdateResult({**kept, **news, **outs})
 
     def delete(self, _id: str, _props: Properties) -> None:
+        props = self._own(_props)
         with self._guard("delete"):
-            self.remove(_id, self._own(_props))
+            if props.get("adopted") and not self.session.settings.delete_adopted:
+                self.release(_id, props)
+            else:
+                self.remove(_id, props)
 
     def _own(self, props: Properties) -> Properties:
         own: Properties = plain({n: value for n, value in props.items() if n != "__provider"})

@@ -56,6 +56,8 @@ class RegistryCredentialProvider(Provider):
                     f"also given: {', '.join(given)}.",
                     "existing_secret_name",
                 )
+        elif not given and inputs["adopt"] in ("if_exists", "required"):
+            inputs["adopt"] = "required"  # there is nothing to make one from
         elif len(given) < len(OWN):
             missing = ", ".join(key for key in OWN if key not in given)
             problems.add(
@@ -125,8 +127,6 @@ class RegistryCredentialProvider(Provider):
         return {}
 
     def remove(self, id: str, props: Properties) -> None:
-        if props.get("adopted") and not self.session.settings.delete_adopted:
-            return
         self._delete(id)
 
     def _create(self, props: Properties) -> RegistryCredential:

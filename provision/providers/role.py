@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, ClassVar
 
 from provision import _constants as constants
@@ -12,6 +13,7 @@ from provision.providers._ownership import (
     describe,
     nothing_to_adopt,
     owner_in_description,
+    undescribe,
 )
 from provision.providers.base import CHANGED, Input, Problems, Properties, Provider, say
 from runai_api import AmbiguousOutcome, Conflict, NotFound
@@ -147,7 +149,8 @@ class CustomRoleProvider(Provider):
         taken = adopted(
             what, owner_in_description(found.description), props["owner"], props["adopt"]
         )
-        self.change(str(found.id), {}, {**props, "adopted": taken})
+        description = props["description"] or (undescribe(found.description) if taken else "")
+        self.change(str(found.id), {}, {**props, "description": description, "adopted": taken})
         return str(found.id), _role_outputs(found, taken=taken)
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -158,7 +161,7 @@ class CustomRoleProvider(Provider):
         if role.deleted_at:
             return None
         live: Properties = {"name": role.name, "enabled": role.enabled is not False}
-        if (role.description or "") != describe(props):
+        if not props.get("adopted") and (role.description or "") != describe(props):
             live["description"] = role.description or "(none)"
         names = {id: name for name, id in props["permission_sets"].items()}
         held = {names.get(s.id) or s.name or s.id: s.id for s in role.permission_sets}
@@ -178,9 +181,19 @@ class CustomRoleProvider(Provider):
         )
         return {"role_name": role.name}
 
+    def release(self, id: str, props: Properties) -> None:
+        roles = self.session.runai.roles
+        with contextlib.suppress(NotFound):
+            role = roles.get(int(id))
+            roles.update(
+                role.id,
+                name=role.name,
+                description=undescribe(role.description),
+                permission_set_ids=[found.id for found in role.permission_sets],
+                enabled=role.enabled is not False,
+            )
+
     def remove(self, id: str, props: Properties) -> None:
-        if props.get("adopted") and not self.session.settings.delete_adopted:
-            return
         try:
             self.session.runai.roles.delete(int(id))
         except NotFound:

@@ -7,8 +7,10 @@ one it is.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, ClassVar
 
+from provision import _constants as constants
 from provision.errors import InvalidSetting, NotOurs, RemoteError
 from provision.naming import SERVICE_ACCOUNT_NAME
 from provision.providers._ownership import check_adopt, nothing_to_adopt
@@ -101,8 +103,6 @@ class ServiceAccountProvider(Provider):
         return outs
 
     def remove(self, id: str, props: Properties) -> None:
-        if props.get("adopted") and not self.session.settings.delete_adopted:
-            return
         try:
             _family(self.session.runai, props["subject_type"]).delete(id)
         except NotFound:
@@ -118,7 +118,10 @@ class ServiceAccountProvider(Provider):
         """Continue with an account that exists: its secret cannot be read, only renewed."""
         from pydantic import SecretStr
 
-        ours = props["name_is_ours"]
+        given = props.get("adopt_secret")
+        ours = props["name_is_ours"] or (
+            props["adopt"] != "required" and not given and self._is_left_over(account, subject_type)
+        )
         what = f"The service account {account.name!r}"
         if not ours and props["adopt"] == "never":
             raise NotOurs(
@@ -128,7 +131,6 @@ class ServiceAccountProvider(Provider):
             )
         if account.enabled != props["enabled"]:
             family.set_enabled(account.id, props["enabled"])
-        given = props.get("adopt_secret")
         if given:
             if props["enabled"] and not self._accepted(account.client_id, given):
                 raise InvalidSetting(f"The secret that was given for {account.name!r} is wrong.")
@@ -141,6 +143,20 @@ class ServiceAccountProvider(Provider):
                 "one, which stops whoever uses the old one (rotate_on_adopt)."
             )
         return account.id, _outputs(account.client_id, secret, subject_type, adopted=not ours)
+
+    def _is_left_over(self, account: ServiceAccount, subject_type: str) -> bool:
+        """Whether an account of an exact name is what an interrupted run left: made by our own
+        client and without any rights. If another stack is just about to give it some, that shows
+        after a moment."""
+        runai = self.session.runai
+        if account.created_by != runai.client_id:
+            return False
+        for pause in (0.0, constants.HALF_MADE_SECONDS):
+            time.sleep(pause)
+            rules = runai.access_rules.list(subject_ids=[account.client_id])
+            if any(rule.subject_type == subject_type for rule in rules):
+                return False
+        return True
 
     def _accepted(self, client_id: str, secret: str) -> bool:
         """Whether the control plane gives a token for the secret."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from provision import _constants as constants
@@ -10,6 +12,7 @@ from provision.errors import NotOurs, NotRegistered, StillInUse
 from provision.providers._ownership import (
     adopted,
     check_adopt,
+    compared_labels,
     labels_for,
     mark_of,
     nothing_to_adopt,
@@ -93,7 +96,7 @@ class ZenMLComponentProvider(Provider):
             # the engine deletes it once the ZenML stack has the new one.
             components.update(found.id, {"name": f"{props['name']}-replaced-{found.id[:8]}"})
             return components.create(_body(props)).id, {"adopted": False}
-        components.update(found.id, _changes({**props, "adopted": taken}))
+        components.update(found.id, _changes({**props, "adopted": taken}, found.labels))
         return found.id, {"adopted": taken}
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -104,19 +107,24 @@ class ZenMLComponentProvider(Provider):
         live: Properties = {
             "name": record.name,
             "configuration": dict(record.configuration),
-            "labels": without_mark(record.labels),
+            "labels": compared_labels(props, record.labels),
         }
         if owner_in_labels(record.labels) != mark_of(props):
             live["owner"] = owner_in_labels(record.labels) or "(none)"
         return live
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
-        self.session.zenml.components.update(id, _changes(news))
+        components = self.session.zenml.components
+        found = components.get(id).labels if news.get("adopted") else None
+        components.update(id, _changes(news, found))
         return {}
 
+    def release(self, id: str, props: Properties) -> None:
+        components = self.session.zenml.components
+        with contextlib.suppress(ZenMLNotFound):
+            components.update(id, {"labels": without_mark(components.get(id).labels)})
+
     def remove(self, id: str, props: Properties) -> None:
-        if props.get("adopted") and not self.session.settings.delete_adopted:
-            return
         zenml = self.session.zenml
         try:
             zenml.components.delete(id)
@@ -140,10 +148,10 @@ def _body(props: Properties) -> dict[str, Any]:
     }
 
 
-def _changes(props: Properties) -> dict[str, Any]:
+def _changes(props: Properties, found: Mapping[str, Any] | None = None) -> dict[str, Any]:
     return {
         "configuration": props["configuration"],
-        "labels": labels_for(props),
+        "labels": labels_for(props, found),
         "connector": props.get("connector"),
         "connector_resource_id": props.get("connector_resource_id"),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -63,6 +64,9 @@ class ZenMLSecretProvider(Provider):
         except ZenMLNotFound:
             return None
         live, known = _values(record.body), _marked(props)
+        if props.get("adopted"):
+            # Keys that the program says nothing about are not its business.
+            live = {key: value for key, value in live.items() if key in known}
         found = {
             **dict.fromkeys(known.keys() - live.keys(), "(removed outside Pulumi)"),
             **dict.fromkeys(live.keys() - known.keys(), "(added outside Pulumi)"),
@@ -72,12 +76,18 @@ class ZenMLSecretProvider(Provider):
         return {"name": record.name, "found": found}
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
-        self.session.zenml.secrets.update(id, {"values": _marked(news)})
+        # The other keys of an adopted secret stay.
+        how = {"patch_values": "true"} if news.get("adopted") else {}
+        self.session.zenml.secrets.update(id, {"values": _marked(news)}, **how)
         return {}
 
+    def release(self, id: str, props: Properties) -> None:
+        with contextlib.suppress(ZenMLNotFound):
+            self.session.zenml.secrets.update(
+                id, {"values": {constants.SECRET_OWNER_KEY: None}}, patch_values="true"
+            )
+
     def remove(self, id: str, props: Properties) -> None:
-        if props.get("adopted") and not self.session.settings.delete_adopted:
-            return
         self.session.zenml.secrets.delete(id)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision.errors import StillInUse
 from provision.providers._ownership import (
     adopted,
     check_adopt,
+    compared_labels,
     labels_for,
     mark_of,
     nothing_to_adopt,
@@ -70,7 +72,7 @@ class ZenMLStackProvider(Provider):
                 raise nothing_to_adopt(what)
             return stacks.create(_body(props)).id, {"adopted": False}
         taken = adopted(what, owner_in_labels(found.labels), props["owner"], props["adopt"])
-        stacks.update(found.id, _body({**props, "adopted": taken}))
+        stacks.update(found.id, _body({**props, "adopted": taken}, found))
         return found.id, {"adopted": taken}
 
     def look(self, id: str, props: Properties) -> Properties | None:
@@ -82,19 +84,27 @@ class ZenMLStackProvider(Provider):
             "name": record.name,
             "components": _component_ids(record),
             "description": str(record.metadata.get("description") or ""),
-            "labels": without_mark(record.labels),
+            "labels": compared_labels(props, record.labels),
         }
+        if props.get("adopted"):
+            # What the program says nothing about is not its business.
+            parts = live["components"].items()
+            live["components"] = {t: id for t, id in parts if t in props["components"]}
         if owner_in_labels(record.labels) != mark_of(props):
             live["owner"] = owner_in_labels(record.labels) or "(none)"
         return live
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
-        self.session.zenml.stacks.update(id, _body(news))
+        stacks = self.session.zenml.stacks
+        stacks.update(id, _body(news, stacks.get(id) if news.get("adopted") else None))
         return {}
 
+    def release(self, id: str, props: Properties) -> None:
+        stacks = self.session.zenml.stacks
+        with contextlib.suppress(ZenMLNotFound):
+            stacks.update(id, {"labels": without_mark(stacks.get(id).labels)})
+
     def remove(self, id: str, props: Properties) -> None:
-        if props.get("adopted") and not self.session.settings.delete_adopted:
-            return
         zenml = self.session.zenml
         if not self.session.settings.destroy_in_use:
             runs = zenml.unfinished_runs(id)
@@ -109,12 +119,14 @@ class ZenMLStackProvider(Provider):
         zenml.stacks.delete(id)
 
 
-def _body(props: Properties) -> dict[str, Any]:
+def _body(props: Properties, found: Record | None = None) -> dict[str, Any]:
+    """An adopted stack keeps the components and labels that the program says nothing about."""
+    kept = _component_ids(found) if found and props.get("adopted") else {}
     return {
         "name": props["name"],
         "description": props["description"],
-        "components": {type: [id] for type, id in props["components"].items()},
-        "labels": labels_for(props),
+        "components": {type: [id] for type, id in {**kept, **props["components"]}.items()},
+        "labels": labels_for(props, found.labels if found else None),
     }
 
 

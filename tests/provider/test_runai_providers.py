@@ -88,6 +88,10 @@ class TestServiceAccount:
         self, host: Host, emulator: Any, admin_client: RunaiClient
     ) -> None:
         theirs = admin_client.service_accounts.create("theirs")
+        rule = rule_inputs(
+            admin_client, {"subject_id": "theirs", "subject_type": "service-account"}
+        )
+        host.create(RULE, rule)
         secret = theirs.client_secret.get_secret_value()
         exact = {"name": "theirs", "name_is_ours": False}
         with pytest.raises(HostError, match="adopt='if_exists'"):
@@ -106,6 +110,30 @@ class TestServiceAccount:
 
         host.delete(ACCOUNT, id, outs)
         assert admin_client.service_accounts.find("theirs"), "adopted objects are kept"
+
+    def test_an_exact_name_that_an_interrupted_run_left_is_taken_over(
+        self, host: Host, emulator: Any, admin_client: RunaiClient
+    ) -> None:
+        left = admin_client.service_accounts.create("zenml")
+        for adopt in ("never", "if_exists"):
+            exact = {"name": "zenml", "name_is_ours": False, "adopt": adopt}
+            id, outs = host.create(ACCOUNT, exact)
+            assert (id, outs["adopted"]) == (left.id, False)
+            assert can_log_in(emulator, outs)
+
+    def test_an_unused_account_of_another_is_not_taken_for_a_left_over(
+        self, host: Host, emulator: Any, admin_client: RunaiClient
+    ) -> None:
+        colleague = admin_client.service_accounts.create("colleague")
+        role = admin_client.roles.find("System administrator")
+        assert role
+        admin_client.access_rules.create("colleague", "service-account", role.id, "tenant", "1")
+        with RunaiClient(
+            emulator.base_url, client_id="colleague", client_secret=colleague.client_secret
+        ) as other:
+            other.service_accounts.create("theirs")
+        with pytest.raises(HostError, match="adopt='if_exists'"):
+            host.create(ACCOUNT, {"name": "theirs", "name_is_ours": False})
 
     def test_drift_is_seen_and_repaired(
         self, host: Host, emulator: Any, admin_client: RunaiClient
