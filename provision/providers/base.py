@@ -29,8 +29,8 @@ from provision import _constants as constants
 from provision._session import Session, session_for
 from provision.errors import InternalError, ProvisionError, RemoteError
 from provision.providers._values import is_known, plain
-from provision.zenml_errors import ZenMLError
-from runai_api.errors import RunaiError
+from provision.zenml_errors import ZenMLAuthenticationFailed, ZenMLError
+from runai_api.errors import AuthenticationFailed, RunaiError
 from runai_perms import PermissionToolError
 
 Properties = dict[str, Any]
@@ -219,7 +219,14 @@ class Provider(ResourceProvider):
         except ProvisionError:
             raise
         except EXPECTED as error:
-            raise RemoteError(f"{self.kind}, {operation}: {error}") from None
+            hint = ""
+            refused = isinstance(error, AuthenticationFailed | ZenMLAuthenticationFailed)
+            if refused and operation in ("read", "delete"):
+                hint = (
+                    " If you have changed the credentials since the last `pulumi up`: without "
+                    "--run-program the engine still uses those of then."
+                )
+            raise RemoteError(f"{self.kind}, {operation}: {error}{hint}") from None
         except Exception as error:
             if os.environ.get(constants.DEBUG_VARIABLE):
                 raise

@@ -114,7 +114,8 @@ class ZenMLStackProvider(Provider):
                     f"{len(runs)} pipeline run(s) on the ZenML stack {props['name']!r} have not "
                     f"ended: {names}. Without the stack and its credentials they could not be "
                     "followed or stopped. Wait, stop them (zenml pipeline runs stop), or destroy "
-                    "all the same with: pulumi config set destroyInUse true"
+                    "all the same: pulumi config set destroyInUse true; "
+                    "pulumi destroy --run-program"
                 )
         zenml.stacks.delete(id)
 

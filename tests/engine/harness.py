@@ -116,6 +116,12 @@ class Engine:
         if secrets:
             self.run("config", "set-all", "--path", *secrets).succeeded()
 
+    def settings(self) -> dict[str, Any]:
+        """The configuration as it stands in the file, secrets encrypted."""
+        file = self.folder / "stacks" / f"Pulumi.{self.stack}.yaml"
+        config = yaml.safe_load(file.read_text())["config"]
+        return {key.partition(":")[2]: value for key, value in config.items()}
+
     def up(self, *options: str) -> Outcome:
         return self.run("up", "--yes", "--suppress-progress", *options)
 

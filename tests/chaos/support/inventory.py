@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,19 @@ class Inventory:
     @classmethod
     def of(cls, things: Iterable[tuple[str, Any]]) -> Inventory:
         return cls(Counter((kind, json.dumps(what, sort_keys=True)) for kind, what in things))
+
+    def without_labels(self, *names: str) -> Inventory:
+        return self._edited(lambda what: _without(what, "labels", names))
+
+    def without_keys(self, *names: str) -> Inventory:
+        """Without some keys of secrets."""
+        return self._edited(
+            lambda what: {k: [n for n in v if n not in names] if k == "keys" else v
+                          for k, v in what.items()}
+        )  # fmt: skip
+
+    def _edited(self, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Inventory:
+        return Inventory.of((k, edit(json.loads(what))) for k, what in self.objects.elements())
 
     def compared_with(self, wanted: Inventory) -> Difference:
         surplus, missing = self.objects - wanted.objects, wanted.objects - self.objects
@@ -41,6 +54,12 @@ class Difference:
 
     def __bool__(self) -> bool:
         return bool(self.duplicates or self.orphans or self.missing)
+
+
+def _without(what: dict[str, Any], part: str, names: Collection[str]) -> dict[str, Any]:
+    if part not in what:
+        return what
+    return {**what, part: {k: v for k, v in what[part].items() if k not in names}}
 
 
 def _words(objects: Counter[tuple[str, str]]) -> list[str]:

@@ -58,13 +58,15 @@ class Verdict:
 
 class World:
     def __init__(
-        self, engine: Engine, proxy: Proxy, emulator: Any, runai: RunaiClient, zenml: ZenMLClient
-    ) -> None:
+        self, engine: Engine, proxy: Proxy, emulator: Any, runai: RunaiClient, zenml: ZenMLClient,
+        zenml_key: str,
+    ) -> None:  # fmt: skip
         self.engine = engine
         self.proxy = proxy
         self.emulator = emulator
         self.runai = runai
         self.zenml = zenml
+        self.zenml_key = zenml_key
         self._others = inventory.ids_in_zenml(zenml)
         self._wanted: dict[str, Inventory] = {}
         #: What tests found out about this world and need not ask again.
@@ -215,4 +217,4 @@ def new_world(
             zenmlApiKey=zenml_server.api_key,
             **{**EVERYTHING, **settings},
         )
-        yield World(engine, proxy, emulator, runai, zenml)
+        yield World(engine, proxy, emulator, runai, zenml, zenml_server.api_key)
