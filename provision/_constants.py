@@ -33,6 +33,9 @@ READY_SECONDS = 60.0
 #: A run that goes on gives an account its rights well within this time.
 HALF_MADE_SECONDS = 3.0
 
+#: How often a provider host looks whether its engine still lives.
+WATCH_SECONDS = 0.5
+
 #: Hexadecimal digits of a name's suffix: 32 bits, 1 in 10 million for two of 30 stacks to clash.
 SUFFIX_DIGITS = 8
 #: Service account names are limited to 255 characters, Kubernetes labels to 63; shorter names read

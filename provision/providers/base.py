@@ -27,6 +27,7 @@ from pulumi.dynamic import (
 
 from provision import _constants as constants
 from provision._session import Session, session_for
+from provision._watchdog import watch_engine
 from provision.errors import InternalError, ProvisionError, RemoteError
 from provision.providers._values import is_known, plain
 from provision.zenml_errors import ZenMLAuthenticationFailed, ZenMLError
@@ -93,6 +94,7 @@ class Provider(ResourceProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         self.session = session_for(req.config)
+        watch_engine()
         if not os.environ.get(constants.DEBUG_VARIABLE):
             # The host prints every error with the whole stack of its own calls; the message is
             # what the user needs.

@@ -7,16 +7,19 @@ command again.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from itertools import count
 
+import psutil
 import pytest
 
 from tests.chaos.support.inventory import Inventory
+from tests.chaos.support.killing import command_line, kill_one, wait_gone
 from tests.chaos.support.proxy import Exchange, When
 from tests.chaos.support.report import Report, Row
 from tests.chaos.support.scenarios import SCENARIOS, Stage
-from tests.chaos.support.world import UP, World
+from tests.chaos.support.world import UP, World, wait_for
 
 pytestmark = pytest.mark.engine
 
@@ -77,6 +80,10 @@ SERIES: dict[str, list[tuple[When, str]]] = {
         ("after", "POST /api/v1/authorization/access-rules"),
         ("after", "POST /api/v1/stacks"),
     ],
+    "up, exact names": [
+        ("after", "POST /api/v1/service-accounts"),
+        ("after", "POST /api/v1/secrets"),
+    ],
     "rotation": [
         ("after", "POST /api/v1/service-accounts"),
         ("after", "PUT /api/v1/secrets/*"),
@@ -112,6 +119,43 @@ def test_killed_at_one_bad_moment_after_the_other(
     row = judge(stage, wanted, "a series", started, k=len(SERIES[name]), when="after")
 
     chaos_report.add(row)
+    assert row.good, str(row)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("pattern", ["POST /api/v1/service-accounts", "POST /api/v1/stacks"])
+def test_a_request_that_arrives_after_the_recovery_does_no_harm(
+    pattern: str, world: World, chaos_report: Report
+) -> None:
+    """Only the engine is killed, and what its host had sent was stuck on the way."""
+    wanted = world.wanted()
+    world.fresh()
+    method, path = pattern.split()
+    hold = world.proxy.hold(lambda e: e.is_a(method, path), "before", alone=True)
+    started = time.monotonic()
+    process = world.start(*UP)
+    assert wait_for(hold, process)
+    left = kill_one(process)
+    hosts = [each for each in left if "pulumi.dynamic" in command_line(each)]
+    assert hosts
+    assert not wait_gone(hosts, 10), "a provider host outlives its engine"
+
+    outcome = world.recover(*UP)
+    world.proxy.lift()
+    world.proxy.wait_quiet()
+    assert hold.held
+    assert hold.held.status == 409
+
+    verdict = world.verdict(outcome, wanted)
+    row = Row(
+        "kill: the engine alone", "late request", pattern, verdict.converged,
+        verdict.difference.duplicates, verdict.difference.orphans, verdict.difference.missing,
+        verdict.problems, round(time.monotonic() - started, 1),
+    )  # fmt: skip
+    chaos_report.add(row)
+    for member in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            member.kill()
     assert row.good, str(row)
 
 

@@ -48,3 +48,10 @@ def wait_gone(processes: list[psutil.Process], seconds: float) -> list[psutil.Pr
     while alive and time.monotonic() < deadline:
         _, alive = psutil.wait_procs(alive, timeout=0.2)
     return alive
+
+
+def command_line(process: psutil.Process) -> str:
+    """Empty if it has gone."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""

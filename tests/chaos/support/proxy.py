@@ -94,10 +94,12 @@ class Fault:
 
 @dataclass
 class Hold:
-    """Stops the request for which `wanted` says so, and every later one, until it is lifted."""
+    """Stops the request for which `wanted` says so, and every later one unless it is to be held
+    `alone`, until it is lifted."""
 
     wanted: Callable[[Exchange], bool]
     when: When
+    alone: bool = False
     held: Exchange | None = None
     reached: threading.Event = field(default_factory=threading.Event)
     lifted: asyncio.Event = field(default_factory=asyncio.Event)
@@ -146,7 +148,9 @@ class Proxy:
         self._run(self._soon(lambda: self.faults.append(fault)))
         return fault
 
-    def hold(self, wanted: int | Callable[[Exchange], bool], when: When) -> Hold:
+    def hold(
+        self, wanted: int | Callable[[Exchange], bool], when: When, *, alone: bool = False
+    ) -> Hold:
         """Hold the request of this number (counted from 1), or the first that `wanted` picks."""
         if isinstance(wanted, int):
             number = wanted
@@ -157,7 +161,7 @@ class Proxy:
             is_wanted = wanted
 
         def place() -> Hold:
-            self._hold = Hold(is_wanted, when)
+            self._hold = Hold(is_wanted, when, alone)
             return self._hold
 
         return self._run(self._soon(place))
@@ -235,7 +239,9 @@ class Proxy:
         if hold.held is None and hold.wanted(exchange):
             hold.held = exchange
         mine = hold.held is exchange
-        if hold.held is None or (mine and hold.when != now) or (not mine and now == "after"):
+        if hold.held is None or (mine and hold.when != now):
+            return False
+        if not mine and (hold.alone or now == "after"):
             return False
         if mine:
             hold.reached.set()

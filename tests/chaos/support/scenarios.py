@@ -33,12 +33,30 @@ class Scenario:
         return self.first != self.second
 
 
+#: Names that tell nothing about whose the objects are.
+EXACT = {
+    "serviceAccountName": "zenml-by-name",
+    "roleName": "zenml-by-name",
+    "registryName": "zenml-by-name",
+    "zenmlStack": "by-name",
+    "zenmlSecretName": "by-name",
+    "stepOperatorName": "by-name-steps",
+    "orchestratorName": "by-name-dag",
+}
+
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("up", starts_provisioned=False),
+        Scenario(
+            "up, exact names",
+            starts_provisioned=False,
+            first=EXACT,
+            second=EXACT,
+        ),
         Scenario("destroy", DESTROY, DESTROY, ends_provisioned=False),
-        Scenario("destroy, then up", DESTROY),
+        # What was deleted without being noted is in the state still: only a look tells.
+        Scenario("destroy, then up", DESTROY, (*UP, "--refresh")),
         Scenario(
             "update",
             first={
