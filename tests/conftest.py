@@ -8,7 +8,8 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,17 +147,26 @@ def admin_client(emulator: EmulatorProcess) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session")
-def zenml_server(services_folder: Path) -> Iterator[ZenMLServer]:
-    """One ZenML server for the session (its first start takes several seconds)."""
-    folder = services_folder / "zenml"
-    password = secrets.token_urlsafe(16)
-    service = services.start_zenml(folder, services.free_port(), password, access_log=True)
-    try:
-        key = services.make_api_key(service.url, password, "provisioner")
-        database = folder / "zenml-server" / "stores" / "default_zen_store" / "zenml.db"
-        yield ZenMLServer(service.url, key, database, service.log)
-    finally:
-        service.stop()
+def new_zenml_server(services_folder: Path) -> Iterator[Callable[[str], ZenMLServer]]:
+    """Starts ZenML servers that live as long as the session; one takes several seconds."""
+    with ExitStack() as servers:
+
+        def start(name: str) -> ZenMLServer:
+            folder = services_folder / name
+            password = secrets.token_urlsafe(16)
+            service = services.start_zenml(folder, services.free_port(), password, access_log=True)
+            servers.callback(service.stop)
+            key = services.make_api_key(service.url, password, "provisioner")
+            database = folder / "zenml-server" / "stores" / "default_zen_store" / "zenml.db"
+            return ZenMLServer(service.url, key, database, service.log)
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def zenml_server(new_zenml_server: Callable[[str], ZenMLServer]) -> ZenMLServer:
+    """The server that most tests share."""
+    return new_zenml_server("zenml")
 
 
 @pytest.fixture(scope="session")

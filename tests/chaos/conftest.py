@@ -30,6 +30,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
+def zenml_server(new_zenml_server: Callable[[str], Any]) -> Any:
+    """A server of their own: these tests wipe it, others keep stacks in theirs."""
+    return new_zenml_server("zenml-chaos")
+
+
+@pytest.fixture(scope="session")
 def zenml(zenml_server: Any) -> Iterator[ZenMLClient]:
     """Looks at the server directly, not through the proxy."""
     with ZenMLClient(zenml_server.url, SecretStr(zenml_server.api_key)) as client:
