@@ -149,6 +149,13 @@ def make_api_key(zenml_url: str, password: str, account: str) -> str:
         return str(key.json()["body"]["key"])
 
 
+def _neutral_environment() -> dict[str, str]:
+    """The environment without what the caller's shell says of a client: a ZenML server that finds
+    the `ZENML_STORE_URL` of `make lab-env` refuses to start."""
+    clients = ("ZENML_", "RUNAI_", "PULUMI_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(clients)}
+
+
 def start(
     name: str,
     command: list[str],
@@ -166,7 +173,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})},
+            env={**_neutral_environment(), "PYTHONUNBUFFERED": "1", **(environment or {})},
             start_new_session=True,
         )
     deadline = time.monotonic() + START_SECONDS

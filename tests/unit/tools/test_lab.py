@@ -115,3 +115,13 @@ def test_kept_secrets_are_private_and_stay(lab_folder: Path) -> None:
     first = lab.kept_secret("zenml-password")
     assert lab.kept_secret("zenml-password") == first
     assert (lab_folder / "zenml-password").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_service_does_not_see_what_the_shell_says_to_clients(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZENML_STORE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("KEPT", "yes")
+    look = "import os, sys; sys.exit(os.getenv('ZENML_STORE_URL', '-') + os.environ['KEPT'])"
+    with pytest.raises(services.ServiceError, match="-yes"):
+        services.start("probe", [sys.executable, "-c", look], tmp_path, "http://127.0.0.1:1", "/")
