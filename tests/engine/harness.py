@@ -58,8 +58,10 @@ class Engine:
         program: str | None = None,
         *,
         backend: str | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`backend` is the URL of the state's home, by default the folder ``state``."""
+        """`backend` is the URL of the state's home, by default the folder ``state``; `environment`
+        is what the engine needs to reach it."""
         self.folder = folder
         self.stack = stack
         self.transcript = ""
@@ -75,6 +77,7 @@ class Engine:
             (folder / "stacks" / "__main__.py").write_text(program)
         self.environment = {
             **os.environ,
+            **(environment or {}),
             "PATH": pulumi_engine.path_with(binaries),
             "PULUMI_HOME": str(folder / "home"),
             "PULUMI_BACKEND_URL": backend or f"file://{folder / 'state'}",

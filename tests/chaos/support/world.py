@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 from provision.zenml_rest import ZenMLClient
 from runai_api import RunaiClient
 from tests.chaos.support import inventory, killing
+from tests.chaos.support.homes import BucketHome, FolderHome, Home
 from tests.chaos.support.inventory import Difference, Inventory
 from tests.chaos.support.proxy import Exchange, Hold, Proxy, When
 from tests.engine.harness import ROOT, TIME_LIMIT, Engine, Outcome
@@ -59,9 +59,10 @@ class Verdict:
 class World:
     def __init__(
         self, engine: Engine, proxy: Proxy, emulator: Any, runai: RunaiClient, zenml: ZenMLClient,
-        zenml_key: str,
+        zenml_key: str, home: Home,
     ) -> None:  # fmt: skip
         self.engine = engine
+        self.home = home
         self.proxy = proxy
         self.emulator = emulator
         self.runai = runai
@@ -71,11 +72,9 @@ class World:
         self._wanted: dict[str, Inventory] = {}
         #: What tests found out about this world and need not ask again.
         self.memory: dict[str, Any] = {}
-        self._state = engine.folder / "state"
         self._settings = engine.folder / "stacks" / f"Pulumi.{engine.stack}.yaml"
-        self._empty_state = engine.folder / "state-empty"
         self._first_settings = self._settings.read_text()
-        shutil.copytree(self._state, self._empty_state)
+        home.keep()
 
     # -- the two servers --------------------------------------------------------------------------
 
@@ -84,8 +83,7 @@ class World:
         self.proxy.forget()
         self.emulator.reset()
         inventory.wipe_zenml(self.zenml, self._others)
-        shutil.rmtree(self._state)
-        shutil.copytree(self._empty_state, self._state)
+        self.home.restore()
         self._settings.write_text(self._first_settings)
 
     def inventory(self) -> Inventory:
@@ -187,25 +185,25 @@ def wait_for(hold: Hold, process: subprocess.Popen[str]) -> bool:
     return True
 
 
-def backend_of(folder: Path) -> str:
-    """A file backend without side files: the engine truncates and rewrites `<stack>.json.attrs` at
-    every step, and a kill between the two leaves a state that cannot be loaded."""
-    return f"file://{folder / 'state'}?metadata=skip"
-
-
 @contextmanager
 def new_world(
     folder: Path, binaries: Path, emulator: Any, zenml_server: Any,
     runai: RunaiClient, zenml: ZenMLClient, *, stack: str = STACK,
-    fronted: Collection[str] = ("runai", "zenml"), **settings: Any,
+    fronted: Collection[str] = ("runai", "zenml"), s3: Any = None, **settings: Any,
 ) -> Iterator[World]:  # fmt: skip
-    """`fronted` tells which servers are reached through the proxy."""
+    """`fronted` tells which servers are reached through the proxy; with `s3` the state is kept in
+    a bucket of that server."""
     with Proxy() as proxy:
 
         def front(name: str, url: str) -> str:
             return proxy.front(name, url) if name in fronted else url
 
-        engine = Engine(folder, binaries, stack, backend=backend_of(folder))
+        home: Home
+        if s3 is None:
+            home = FolderHome(folder / "state")
+        else:
+            home = BucketHome(s3, folder.name, front("s3", s3.url))
+        engine = Engine(folder, binaries, stack, backend=home.url, environment=home.environment)
         # Hundreds of runs: compile the modules once, not each time.
         engine.environment["PYTHONPYCACHEPREFIX"] = str(ROOT / "build" / "pycache")
         engine.environment["PYTHONDONTWRITEBYTECODE"] = ""
@@ -217,4 +215,4 @@ def new_world(
             zenmlApiKey=zenml_server.api_key,
             **{**EVERYTHING, **settings},
         )
-        yield World(engine, proxy, emulator, runai, zenml, zenml_server.api_key)
+        yield World(engine, proxy, emulator, runai, zenml, zenml_server.api_key, home)
