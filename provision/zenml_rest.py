@@ -15,7 +15,7 @@ import re
 import ssl
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
@@ -38,6 +38,7 @@ from provision.zenml_errors import (
     ZenMLRefused,
     ZenMLServerError,
 )
+from runai_api.redaction import redacted
 
 JSON = dict[str, Any]
 
@@ -266,7 +267,7 @@ class ZenMLClient:
         if answer.status_code == 401 and login:
             used = self._bearer(used)
             answer = self._send(method, path, deadline, used, body=body, query=query)
-        return self._parse(answer, method, path)
+        return self._parse(answer, method, path, body)
 
     def _bearer(self, refused: SecretStr | None) -> SecretStr:
         """The token; a new one if the current one is `refused`. One thread at a time logs in."""
@@ -345,7 +346,13 @@ class ZenMLClient:
             f"({method} {path}, {attempt} attempts). Check the URL and that the server runs."
         )
 
-    def _parse(self, answer: httpx.Response, method: str, path: str) -> JSON:
+    def _parse(
+        self,
+        answer: httpx.Response,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+    ) -> JSON:
         content: Any = None
         if answer.content:
             try:
@@ -365,19 +372,22 @@ class ZenMLClient:
             raise ZenMLInvalidResponse(
                 f"{self.url} redirects {method} {path} to another place; give the final address."
             )
-        kind, message = _error_text(content)
+        kind, message = _error_text(content, lambda text: self._masked(text, body))
         if path == "/login" and answer.status_code in (400, 401, 403):
             error: type[ZenMLAPIError] = ZenMLAuthenticationFailed
             message = "The ZenML API key is not accepted. Make a new key of a ZenML service account"
         else:
             error = self._errors.get(answer.status_code, ZenMLServerError)
-        raise error(answer.status_code, kind, self._masked(message), method, path)
+        raise error(answer.status_code, kind, message, method, path)
 
-    def _masked(self, text: str) -> str:
-        for secret in (self._api_key, self._token):
-            if secret and secret.get_secret_value():
-                text = text.replace(secret.get_secret_value(), "***")
-        return text
+    def _masked(self, text: str, body: Mapping[str, Any] | None) -> str:
+        """Without the credentials of this client, and without the values of a secret sent."""
+        values = (body or {}).get("values")
+        sent = values.values() if isinstance(values, Mapping) else ()
+        # Shorter ones are words, not secrets.
+        secrets = [value for value in sent if isinstance(value, str) and len(value) > 3]
+        own = [each.get_secret_value() for each in (self._api_key, self._token) if each]
+        return redacted(text, [*own, *secrets])
 
 
 def _server_url(url: str) -> str:
@@ -419,13 +429,14 @@ def _record(item: Any) -> Record:
     )
 
 
-def _error_text(content: Any) -> tuple[str, str]:
+def _error_text(content: Any, mask: Callable[[str], str]) -> tuple[str, str]:
     """Kind and message of ``{"detail": [kind, message]}`` or of a bare ``[kind, message]``."""
     detail = content.get("detail") if isinstance(content, dict) else content
     if isinstance(detail, list) and len(detail) >= 2 and isinstance(detail[1], str):
-        kind, message = str(detail[0]), detail[1]
+        # Masked first: what is cut off below may be the end of a secret.
+        kind, message = mask(str(detail[0])), mask(detail[1])
     elif isinstance(detail, str):
-        kind, message = "", detail
+        kind, message = "", mask(detail)
     else:
         return "", "The server gave no reason"
     # Validation errors quote the rejected input, which may be a secret, and the server's code.

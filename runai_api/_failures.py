@@ -150,9 +150,10 @@ def _server_message(body: Mapping[str, Any], redact: Callable[[str], str]) -> st
     if not isinstance(parts[0], str) and not isinstance(body.get("error"), (dict, list)):
         parts = [body.get("error_description") or body.get("error")]
     text = ": ".join(
-        dict.fromkeys(_plain(part) for part in parts if isinstance(part, str) and part)
+        # Masked first: a secret in one line may be another text.
+        dict.fromkeys(_plain(redact(part)) for part in parts if isinstance(part, str) and part)
     )
-    return redact(text)[: constants.MAX_MESSAGE_CHARACTERS] or None
+    return text[: constants.MAX_MESSAGE_CHARACTERS] or None
 
 
 def _compliance_issues(
@@ -165,8 +166,8 @@ def _compliance_issues(
             field, details, rule = (item.get(key) for key in ("field", "details", "rule"))
             issues.append(
                 errors.ComplianceIssue(
-                    redact(_plain(str(field or "?"))),
-                    redact(_plain(str(details or "no details")))[
+                    _plain(redact(str(field or "?"))),
+                    _plain(redact(str(details or "no details")))[
                         : constants.MAX_MESSAGE_CHARACTERS
                     ],
                     rule if isinstance(rule, str) else None,

@@ -34,6 +34,7 @@ from runai_api.errors import (
     InvalidResponse,
     RunaiError,
 )
+from runai_api.redaction import redacted
 
 logger = logging.getLogger("runai_api")
 
@@ -377,14 +378,7 @@ class Session:
 
     def _redactor(self, secrets: Iterable[str]) -> Callable[[str], str]:
         hidden = [*secrets, *(self.tokens.secrets() if self.tokens else ())]
-
-        def redact(text: str) -> str:
-            for secret in hidden:
-                if secret:
-                    text = text.replace(secret, "***")
-            return text
-
-        return redact
+        return lambda text: redacted(text, hidden)
 
     def _build_client(
         self, ca_bundle: str | os.PathLike[str] | None, proxy: str | None, transport: Any
