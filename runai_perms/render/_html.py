@@ -7,23 +7,16 @@ from datetime import UTC, datetime
 from html import escape
 from importlib import resources
 
-from runai_perms._catalogue import load_catalogue
 from runai_perms._check import Finding, FindingKind, Report
 from runai_perms._errors import ExitCode
 from runai_perms._evaluate import Grant, Verdict
-from runai_perms._model import ACTIONS, Permission, Rule, Scope, ScopeType
+from runai_perms._model import Rule, Scope, ScopeType
+from runai_perms.render._matrix import needs_by_grants, rights_by_action
 
 _WORDS = {
     ExitCode.OK: ("good", "All rights held"),
     ExitCode.MISSING: ("bad", "Rights missing"),
     ExitCode.INCOMPLETE: ("bad", "Partial answer"),
-}
-_CELLS = {
-    "held": ("good", "✓", "needed and held"),
-    "missing": ("bad", "✗", "needed and missing"),
-    "excess": ("much", "+", "held, not needed"),
-    "unknown": ("unknown", "?", "needed, not known"),
-    "none": ("", "", "neither"),
 }
 _LEVELS = {"error": "bad", "warning": "much", "note": ""}
 
@@ -35,10 +28,11 @@ def render(report: Report, fail_on: str = "missing") -> str:
     body = "\n".join(
         [
             *_head(report, fail_on),
-            *_section("Needed and held", _matrix(report)),
+            *_section("What is needed, and what grants it", needs_by_grants(report)),
             *_section("Findings", _findings(report)),
             *_section("Where the rules apply", _tree(report)),
-            *_section("What grants each right", _needs(report)),
+            *_section("All rights, needed or held", rights_by_action(report)),
+            *_section("The chain of each grant", _needs(report)),
             _foot(report),
         ]
     )
@@ -81,41 +75,6 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
 
 
-def _matrix(report: Report) -> Iterator[str]:
-    states = _states(report)
-    needed = {v.need.permission.resource_type for v in report.evaluation.verdicts}
-    types = sorted({p.resource_type for p in states}, key=lambda t: (t not in needed, t))
-    titles = {t.name: t.title for t in load_catalogue().resource_types.values()}
-    actions = [*ACTIONS, *sorted({p.action for p in states} - set(ACTIONS))]
-    heads = "".join(f'<th scope="col">{escape(a)}</th>' for a in actions)
-    yield f"<table><thead><tr><td></td>{heads}</tr></thead><tbody>"
-    for name in types:
-        cells = "".join(_cell(states.get(Permission(name, a), "none")) for a in actions)
-        title = escape(titles.get(name, name))
-        yield f'<tr><th scope="row">{title}<code>{escape(name)}</code></th>{cells}</tr>'
-    yield "</tbody></table>"
-    legend = "".join(
-        f'<span><i class="{style}">{sign}</i>{words}</span>'
-        for style, sign, words in _CELLS.values()
-    )
-    yield f'<div class="legend">{legend}</div>'
-
-
-def _states(report: Report) -> dict[Permission, str]:
-    states = dict.fromkeys(report.evaluation.excess, "excess")
-    for verdict in report.evaluation.verdicts:
-        for grant in verdict.grants:
-            states[grant.permission] = "held"
-        if not verdict.granted:
-            states[verdict.need.permission] = "unknown" if verdict.unknown else "missing"
-    return states
-
-
-def _cell(state: str) -> str:
-    style, sign, words = _CELLS[state]
-    return f'<td class="cell {style}" title="{words}">{sign}</td>'
-
-
 def _findings(report: Report) -> Iterator[str]:
     told_above = (FindingKind.EXCESS,)
     for finding in report.findings:
@@ -123,7 +82,8 @@ def _findings(report: Report) -> Iterator[str]:
             yield _finding(finding)
     count = len(report.evaluation.excess)
     if count:
-        message = f"{count} rights are held but not needed (marked + above)"
+        rights = "right is" if count == 1 else "rights are"
+        message = f"{count} {rights} held but not needed (marked + below)"
         advice = "take a narrower role: see runai-perms role"
         yield _finding(Finding(FindingKind.EXCESS, "", message, advice))
 

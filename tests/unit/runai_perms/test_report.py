@@ -12,7 +12,7 @@ import pytest
 
 from runai_perms import load_catalogue
 from runai_perms._check import judge
-from runai_perms._evaluate import holdings
+from runai_perms._evaluate import Holdings, holdings
 from runai_perms._model import (
     Permission,
     PermissionSet,
@@ -24,12 +24,17 @@ from runai_perms._model import (
 )
 from runai_perms._reading import Reading
 from runai_perms.render import FORMATS, render
+from runai_perms.render._matrix import MOST_GRANTS
 
 HOSTILE = '<script>alert("x")</script>&"\''
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
-def report(subject: str = "service-account runner", project: str = "ml-team"):
+def report(
+    subject: str = "service-account runner",
+    project: str = "ml-team",
+    held_instead: Holdings | None = None,
+):
     path = ScopePath("1", "c1", ("d1",), "p1", project, (("d1", "research"),))
     held = [
         Permission.parse(p)
@@ -47,7 +52,7 @@ def report(subject: str = "service-account runner", project: str = "ml-team"):
     ]
     catalogue = load_catalogue()
     profile = catalogue.profile("step-operator")
-    reading = Reading("2.24", subject, path, holdings(rules, roles))
+    reading = Reading("2.24", subject, path, held_instead or holdings(rules, roles))
     needs = catalogue.needs(profile)
     return judge("https://acme.run.ai", profile, (), needs, reading, catalogue, project)
 
@@ -103,6 +108,44 @@ def test_the_matrix_says_what_the_report_says():
     assert "Rights missing" in text
     assert "Department research" in text
     assert "rule 3: L2 researcher" in text
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The signs of each row of the first table."""
+    table = text[text.index("<table") : text.index("</table>")]
+    return {
+        re.sub("<code>.*?</code>", "", title): re.findall(r">([^<]*)</td>", cells)
+        for title, cells in re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', table)
+    }
+
+
+def test_each_need_is_held_against_each_grant():
+    text = render(report(), "html")
+    heads = re.findall(r'class="grant"><span>(.*?)</span>', text)
+    assert heads == [
+        "in all",
+        "rule 1: AI practitioner<br>Project ml-team",
+        "rule 2: L2 researcher<br>Department research",
+        "rule 3: L2 researcher<br>Project other",
+    ]
+    found = rows(text)
+    assert found["trainings:create"] == ["✓", "✓", "✓", "○"]
+    assert found["trainings:read"] == ["✓", "✓", "", ""]
+    assert found["trainings:update"] == ["✗", "", "", ""]
+    assert found["held, not needed"] == ["+1", "+1", "", ""]
+
+
+def test_many_rules_do_not_make_the_table_endless():
+    sets = (PermissionSet("s", "all", frozenset({Permission("trainings", "read")})),)
+    roles = [Role(n, f"role {n}", sets[0].permissions, sets) for n in range(500)]
+    rules = [
+        Rule(n, "runner", "service-account", n, f"role {n}", _scope("project", "p1", "ml-team"))
+        for n in range(500)
+    ]
+    text = render(report(held_instead=holdings(rules, roles)), "html")
+    assert text.count('class="grant"') == 1 + MOST_GRANTS + 1
+    assert f"{500 - MOST_GRANTS} more rules" in text
+    assert rows(text)["trainings:read"] == ["✓"] * (2 + MOST_GRANTS)
 
 
 @pytest.mark.parametrize("form", FORMATS)
