@@ -312,8 +312,8 @@ class ZenMLClient:
                 if "[SSL" in str(error):
                     raise ZenMLConnectionFailed(
                         f"No secure connection to the ZenML server at {self.url}: "
-                        f"{_reason(error)}. For a private certificate authority set its PEM file "
-                        "as CA bundle; check that the port speaks TLS."
+                        f"{_reason(error)}. For a private certificate authority give its PEM file: "
+                        "pulumi config set zenmlCaBundle <file>; check that the port speaks TLS."
                     ) from None
                 failure = _reason(error)
             except httpx.HTTPError as error:

@@ -340,7 +340,7 @@ class Session:
                 problem = ConnectionFailed(
                     f"No trusted TLS connection to {self._host()}: {why}.",
                     hint="If it uses a private certificate authority give its file as ca_bundle "
-                    "(RUNAI_CA_BUNDLE).",
+                    "(RUNAI_CA_BUNDLE; with Pulumi: pulumi config set runaiCaBundle <file>).",
                 )
                 return _Unsent(problem, transient=False)
             if isinstance(cause, socket.gaierror):
