@@ -35,9 +35,12 @@ class Canaries:
             self.add(what, secret)
 
     def add(self, what: str, secret: str) -> None:
+        """Look for one more; the other ones of this name stay."""
         found = re.search(r"[\w-]+-[0-9a-f]{20}", secret)
         middle = (found.group() if found else secret).encode()
         assert len(middle) >= 12, f"{what} is too short to be searched for"
+        while self._writings.get(what, (middle,))[0] != middle:
+            what += "'"
         self._writings[what] = (middle, *_in_base64(middle))
 
     def in_text(self, text: str | bytes, where: str) -> list[str]:
@@ -106,7 +109,8 @@ def _cells(database: sqlite3.Connection) -> Iterator[tuple[str, object]]:
 
 
 class ProcessWatch:
-    """Every command line that any process of this machine has while it is watched."""
+    """Every command line that any process of this machine has while it is watched, of those that
+    live for some milliseconds."""
 
     #: A process changes its command line when it starts a program, which it does at once.
     _LOOKS = 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import html
 import json
+import re
 import threading
 from base64 import b64encode
 from collections.abc import Callable
@@ -43,10 +44,12 @@ class Refusal:
 
 
 class Parrot:
-    """`url` takes the place of `upstream`; `tokens` are the bearer tokens that came by."""
+    """`url` takes the place of `upstream`; `tokens` and `secrets` are the bearer tokens and the
+    new client secrets that came by."""
 
     def __init__(self, upstream: str) -> None:
         self.tokens: set[str] = set()
+        self.secrets: set[str] = set()
         self.refusals: list[Refusal] = []
         parrot, address = self, urlsplit(upstream).netloc
 
@@ -72,6 +75,7 @@ class Parrot:
                 onward.request(self.command, self.path, body, headers)
                 answer = onward.getresponse()
                 content = answer.read()
+                parrot.secrets.update(re.findall(r'"clientSecret":\s*"([^"]+)"', content.decode()))
                 onward.close()
                 kind = answer.headers.get("Content-Type", "")
                 return self.send(answer.status, kind, content)
