@@ -66,6 +66,7 @@ class Fault:
     """Goes wrong `times` times, after the first `skip` matches. See `FAULTS` for the kinds.
 
     committed: for `status` and `content-type`, whether the server processes the request.
+    wanted: if given, what matches besides.
     """
 
     kind: str
@@ -79,11 +80,14 @@ class Fault:
     retry_after: int | None = None
     seconds: float = 0.2
     chunk: int = 64
+    wanted: Callable[[Exchange], bool] | None = None
     seen: int = 0
     hits: int = 0
 
     def fires(self, exchange: Exchange) -> bool:
         if self.server not in ("*", exchange.server) or not exchange.is_a(self.method, self.path):
+            return False
+        if self.wanted is not None and not self.wanted(exchange):
             return False
         self.seen += 1
         if self.seen <= self.skip or self.hits >= self.times:
@@ -292,6 +296,8 @@ class Proxy:
                 answer = await reader.read()
             finally:
                 writer.close()
+            if not answer:
+                raise ConnectionResetError("the server has cut the connection")
             head, gap, body = answer.partition(b"\r\n\r\n")
             exchange.status = int(head.split(b" ", 2)[1])
             kept = [row for row in head.split(b"\r\n") if not row.lower().startswith(b"connection")]
