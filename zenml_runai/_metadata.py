@@ -100,6 +100,11 @@ def at_end(sighting: Sighting, gpus: float) -> dict[str, MetadataType]:
     return metadata
 
 
+def gpu_seconds(metadata: Mapping[str, Any]) -> float:
+    """What a workload has used, 0.0 as long as it is not known."""
+    return float(text(metadata, GPU_SECONDS) or 0.0)
+
+
 def text(metadata: Mapping[str, Any], key: str) -> str | None:
     """A value of run metadata as text."""
     value = metadata.get(key)

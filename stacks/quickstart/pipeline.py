@@ -14,6 +14,7 @@ import ipaddress
 import json
 import os
 import random
+import time
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ from zenml import pipeline, step
 from zenml.client import Client
 from zenml.config import DockerSettings
 from zenml.logger import get_logger
+from zenml.models import PipelineRunResponse
 
 from zenml_runai.flavors import (
     RunAIDistributedSettings,
@@ -127,6 +129,15 @@ def quickstart() -> None:
     report(check(choose(train_small(rows), train_large(rows))))
 
 
+def with_usage(run: PipelineRunResponse) -> PipelineRunResponse:
+    """The run with what the head notes after its last step: the GPU seconds of all."""
+    deadline = time.monotonic() + 30
+    while "runai_gpu_seconds" not in run.run_metadata and time.monotonic() < deadline:
+        time.sleep(0.5)
+        run = Client().get_pipeline_run(run.id)
+    return run
+
+
 def main() -> None:
     configured = quickstart
     if on_embedded_control_plane():
@@ -136,7 +147,9 @@ def main() -> None:
         configured.configure(environment={"ZENML_RUNAI_APP_DIR": "app"})
     run = configured()
     assert run is not None  # noqa: S101 - there is no schedule
-    print(f"\nRun {run.name}: {run.status.value}")  # noqa: T201 - what it is run for
+    run = with_usage(run)
+    total = run.run_metadata.get("runai_gpu_seconds")
+    print(f"\nRun {run.name}: {run.status.value}, {total} GPU seconds")  # noqa: T201 - what it is for
     for name, step_run in run.steps.items():
         known = step_run.run_metadata
         gpus, seconds = known.get("runai_gpus"), known.get("runai_gpu_seconds")

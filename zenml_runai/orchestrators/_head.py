@@ -19,7 +19,7 @@ from zenml.metadata.metadata_types import MetadataType
 from zenml.models import PipelineSnapshotResponse, StepRunResponse
 from zenml.utils.time_utils import to_utc_timezone, utc_now
 
-from zenml_runai._metadata import GPU_SECONDS, text
+from zenml_runai._metadata import GPU_SECONDS, gpu_seconds
 from zenml_runai._patience import patiently
 from zenml_runai.errors import RunAIWorkloadFailed
 from zenml_runai.orchestrators._constants import (
@@ -82,7 +82,7 @@ class Head:
     def run(self) -> ExecutionStatus:
         """Run what is left of the pipeline; returns the final status of the run."""
         known = self._step_runs.load()
-        self._gpu_seconds = sum(_gpu_seconds(step_run.run_metadata) for step_run in known.values())
+        self._gpu_seconds = sum(gpu_seconds(step_run.run_metadata) for step_run in known.values())
         states = {name: state for name in known if (state := self._final_state(known[name]))}
         resumed = [name for name, step_run in known.items() if self._is_open(step_run)]
         if resumed:
@@ -259,10 +259,12 @@ class Head:
         metadata: Mapping[str, MetadataType],
     ) -> None:
         with self._lock:
-            self._gpu_seconds += _gpu_seconds(metadata)
+            self._gpu_seconds += gpu_seconds(metadata)
         self._step_runs.describe(step_run.id, launcher.component_id, metadata)
         try:
-            launcher.clean_up(step_run)
+            later = launcher.clean_up(step_run)
+            with self._lock:
+                self._gpu_seconds += later
         except Exception as error:
             logger.warning("Step `%s` is not cleaned up: %s", step_run.name, error)
 
@@ -286,10 +288,6 @@ class Head:
         else:
             final = ExecutionStatus.STOPPED
         return self._step_runs.end_run(final)
-
-
-def _gpu_seconds(metadata: Mapping[str, MetadataType]) -> float:
-    return float(text(metadata, GPU_SECONDS) or 0.0)
 
 
 def _silent(name: str) -> RunAIWorkloadFailed:

@@ -45,8 +45,9 @@ class Launcher(Protocol):
     def stop(self, step_run: StepRunResponse) -> None:
         """End it, if it runs."""
 
-    def clean_up(self, step_run: StepRunResponse) -> None:
+    def clean_up(self, step_run: StepRunResponse) -> float:
         """What is to be done after its end, by the component's configuration.
 
-        What still runs although the step run is over is ended.
+        What still runs although the step run is over is ended. Returns the GPU seconds that were
+        noted on the step run only now, beside those of its `Ending`.
         """

@@ -21,6 +21,7 @@ from zenml.orchestrators.utils import get_step_entrypoint_command
 from zenml.step_operators import BaseStepOperator
 
 from zenml_runai import FLAVOR_NAME
+from zenml_runai._metadata import gpu_seconds
 from zenml_runai.errors import RunAIWorkloadFailed
 from zenml_runai.orchestrators._constants import (
     OPERATOR_POLL_SECONDS,
@@ -178,10 +179,11 @@ class StepOperatorLauncher:
             flight = self._flights.pop(step_run.id, None)
         self._operator.cancel(flight.info.step_run if flight else step_run)
 
-    def clean_up(self, step_run: StepRunResponse) -> None:
+    def clean_up(self, step_run: StepRunResponse) -> float:
         with self._lock:
             flight = self._flights.pop(step_run.id, None)
         known = flight.info.step_run if flight else step_run
         if flight is not None and flight.ending is None:
             self._operator.cancel(known)
         self._operator.cleanup_step_submission(known)
+        return gpu_seconds(known.run_metadata)

@@ -298,19 +298,22 @@ class WorkloadLauncher:
         outlast_outages(watch.cancel)
         self._forget(watch)
 
-    def clean_up(self, step_run: StepRunResponse) -> None:
+    def clean_up(self, step_run: StepRunResponse) -> float:
         with self._lock:
             flight = self._flights.pop(step_run.id, None)
-        if flight is None:
-            return
+        if flight is not None:
+            self._watcher.forget(flight.watch.workload_id)
+            self._clean_up(flight, failed=not step_run.status.is_successful)
+        return 0.0
+
+    def _clean_up(self, flight: _Flight, *, failed: bool) -> None:
         watch = flight.watch
-        self._watcher.forget(watch.workload_id)
         if flight.serves:
             # It lives on, and may start anew with the same token.
             watch.session.forget(watch.workload_id)
             return
         control_plane = self._component.session.control_plane
-        if watch.delete_on_failure and not step_run.status.is_successful:
+        if watch.delete_on_failure and failed:
             outlast_outages(lambda: control_plane.delete(watch.kind, watch.workload_id))
         elif not flight.ended:
             outlast_outages(lambda: control_plane.stop(watch.kind, watch.workload_id))

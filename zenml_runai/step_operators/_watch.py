@@ -123,6 +123,7 @@ class StepWatch:
             patiently(
                 lambda: publish_step_run_metadata(self.step_run.id, {self.component_id: used})
             )
+            self.step_run.run_metadata.update(used)
         self.session.forget(self.workload_id)
 
     # What a sighting means

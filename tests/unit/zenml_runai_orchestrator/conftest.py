@@ -173,8 +173,9 @@ class PlayedLauncher:
     def stop(self, step_run: Any) -> None:
         self.stopped.append(step_run.name)
 
-    def clean_up(self, step_run: Any) -> None:
+    def clean_up(self, step_run: Any) -> float:
         self.cleaned.append((step_run.name, step_run.status.value))
+        return 0.5
 
 
 def completes(step: Any) -> Any:

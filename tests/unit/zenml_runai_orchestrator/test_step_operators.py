@@ -111,7 +111,8 @@ def test_a_step_is_submitted_watched_and_cleaned_up(last: ExecutionStatus, becom
     assert command == ["python", "train.py"]
     assert environment == {"A": "b", "ZENML_STEP_OPERATOR": "True"}
     assert attached == {given.step_run_id: {"runai_submitted_to": "elsewhere"}}
-    launcher.clean_up(given.step_run)
+    given.step_run.run_metadata["runai_gpu_seconds"] = 7.5
+    assert launcher.clean_up(given.step_run) == 7.5
     assert operator.cleaned == [given.step_run]
     assert operator.cancelled == []
 

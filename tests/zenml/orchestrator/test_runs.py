@@ -37,7 +37,8 @@ MANY_KINDS = """
         return half + shards
 
     @step(step_operator="lab-step_operator",
-          settings={"step_operator": RunAIStepOperatorSettings(gpu_devices_request=0)})
+          settings={"step_operator": RunAIStepOperatorSettings(
+              gpu_request_type="portion", gpu_portion_request=0.25)})
     def report(total: int) -> None:
         mark(f"report-{total}")
 
@@ -90,8 +91,13 @@ def test_a_pipeline_of_every_kind_of_step_and_its_cached_repetition(lab: Any) ->
     assert metadata["runai_gpu_seconds"] == pytest.approx(
         0.5 * metadata["runai_running_seconds"], abs=0.1
     )
+    on_operator = lab.api.steps(run["id"])["report"][0]["metadata"]["run_metadata"]
+    assert on_operator["runai_gpus"] == 0.25
+    assert on_operator["runai_gpu_seconds"] > 0
     of_run = lab.api.run(run["id"])["metadata"]["run_metadata"]
-    assert of_run["runai_gpu_seconds"] == metadata["runai_gpu_seconds"]
+    assert of_run["runai_gpu_seconds"] == pytest.approx(
+        metadata["runai_gpu_seconds"] + on_operator["runai_gpu_seconds"], abs=0.11
+    )
     assert of_run["runai_head_id"] == workloads["kinds"]["id"]
     assert workloads["kinds"]["id"] in of_run["orchestrator_url"]
     logs = lab.api.call("GET", f"/steps/{half['id']}/logs", params={"source": "step"})
