@@ -16,7 +16,7 @@ from tests.chaos.support.parrot import WRITINGS, Parrot
 
 #: What JSON, forms, HTML and Python write differently, and what ends of messages are stripped of.
 AROUND = ("p\"a'&ss  <w>", "+%/ö\\=\"'.")
-STATUSES = (400, 401, 403, 409, 500)
+STATUSES = (200, 400, 401, 403, 409, 500)
 ONCE = RetryPolicy(attempts=1)
 
 
@@ -50,7 +50,7 @@ def test_a_refused_login_at_the_control_plane(parrot: Parrot, status: int, writi
     refusal = parrot.refuse("POST", "/api/v2/token", status, writing)
     with RunaiClient(parrot.url, client_id="me", client_secret=secret, retry=ONCE) as client:
         told = refused(RunaiError, lambda: client.version, Canaries({"client secret": secret}))
-    assert "***" in told or status == 401, "it was quoted indeed"
+    assert "***" in told or status in (200, 401), "it was quoted indeed"
     assert refusal.hits
 
 
@@ -91,8 +91,9 @@ def test_a_refused_secret_and_a_refused_login_at_zenml(
         canaries.add("token", zenml._token.get_secret_value())
         if status != 401:
             told = refused(ZenMLError, lambda: zenml.secrets.create(body), canaries)
-            assert "***" in told, "it was quoted indeed"
-            refused(ZenMLError, lambda: zenml.secrets.update("1", body), canaries)
+            assert "***" in told or status == 200, "it was quoted indeed"
+            if status != 200:
+                refused(ZenMLError, lambda: zenml.secrets.update("1", body), canaries)
         parrot.refuse("POST", "/api/v1/login", status, writing)
         zenml._token = None
         refused(ZenMLError, zenml.login, canaries)

@@ -10,12 +10,14 @@ import dataclasses
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from provision.zenml_rest import ZenMLClient
 from runai_api import RunaiClient
@@ -297,12 +299,34 @@ REFUSALS = {
     "bearer token, 500": ("emulator", "POST", "/api/v1/authorization/access-rules", 500),
     "registry, 400": ("emulator", "POST", "/api/v1/asset/credentials/docker-registry", 400),
     "registry, 500": ("emulator", "POST", "/api/v1/asset/credentials/docker-registry", 500),
+    "admin secret, no token": ("emulator", "POST", "/api/v2/token", 200),
+    "account, not what was asked": ("emulator", "POST", "/api/v1/service-accounts", 201),
+    "registry, not what was asked": (
+        "emulator", "POST", "/api/v1/asset/credentials/docker-registry", 201,
+    ),
+    "API key, no token": ("zenml", "POST", "/api/v1/login", 200),
+    "ZenML secrets, not what was asked": ("zenml", "POST", "/api/v1/secrets", 200),
     "API key, 401": ("zenml", "POST", "/api/v1/login", 401),
     "API key, 500": ("zenml", "POST", "/api/v1/login", 500),
     "ZenML secrets, 403": ("zenml", "POST", "/api/v1/secrets", 403),
     "ZenML secrets, 409": ("zenml", "POST", "/api/v1/secrets", 409),
     "ZenML secrets, 500": ("zenml", "POST", "/api/v1/secrets", 500),
-}
+}  # fmt: skip
+
+
+@pytest.mark.chaos
+def test_a_zenml_server_with_an_encryption_key_keeps_nothing_readable(
+    new_zenml_server: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neutral = services._neutral_environment()
+    key = {"ZENML_SECRETS_STORE_ENCRYPTION_KEY": token_hex(32)}
+    monkeypatch.setattr(services, "_neutral_environment", lambda: {**neutral, **key})
+    server = new_zenml_server("zenml-encrypting")
+    value = canary("value")
+    with ZenMLClient(server.url, SecretStr(server.api_key)) as zenml:
+        made = zenml.secrets.create({"name": "s", "private": False, "values": {"k": value}})
+        assert zenml.secrets.get(made.id).body["values"] == {"k": value}
+    assert not Canaries({"value": value, "API key": server.api_key}).in_database(server.database)
 
 
 @pytest.mark.chaos
