@@ -103,6 +103,7 @@ def test_a_run_leaves_no_secret_behind(
     for step in ("train", "check"):
         [attempt] = lab.api.steps(run["id"])[step]
         assert attempt["metadata"]["run_metadata"]["runai_workload_id"]
+        assert bool(attempt["metadata"]["config"]["step_operator"]) == (step == "check")
         assert not canaries.in_text(json.dumps(attempt), f"the step run of {step}")
     hits = canaries.in_database(zenml_server.database)
     assert any(" in secret.values" in hit for hit in hits), "the search finds what is there"
