@@ -124,9 +124,9 @@ def test_one_short_life(world: World, chaos_report: Report) -> None:
     life = Life(world, chaos_report, "short")
     life.up(disaster=[Kill("after", Nth(1, "POST /api/v1/service-accounts"))])
     life.up(
-        ["features", "registry", "names of the components"],
-        ["a setting of a component changed", "a deleted rule"],
+        ["role", "container registry"],
+        ["a setting of a component changed", "a disabled account"],
         Fault("reset after commit", Nth(1, "POST /api/v1/authorization/access-rules")),
     )
     life.rotate("date", [Kill("after", Nth(1, "POST /api/v1/authorization/access-rules"))])
-    life.destroy(["a disabled account"], [Kill("after", Nth(1, "DELETE /api/v1/stacks/*"))])
+    life.destroy(["a deleted rule"], [Kill("after", Nth(1, "DELETE /api/v1/stacks/*"))])
