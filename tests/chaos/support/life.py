@@ -47,7 +47,11 @@ def _registry(user: str | None, password: str | None, name: str | None = None) -
 
 #: What a user may change, each with the values that it takes in turn; None is "not set".
 CHANGES: dict[str, tuple[dict[str, Any], ...]] = {
-    "role": ({"role": "custom"}, {"role": "predefined"}),
+    "role": (
+        {"role": "custom", "roleName": None},
+        {"role": "predefined", "roleName": None},
+        {"role": "custom", "roleName": EXACT["roleName"]},
+    ),
     "features": (
         {"features": ["delete_on_failure"]},
         {"features": ["delete_on_failure", "node_pools"]},
@@ -80,7 +84,6 @@ CHANGES: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "name of the stack": _exact("zenmlStack"),
     "name of the account": _exact("serviceAccountName"),
-    "name of the role": _exact("roleName"),
     "name of the secret": _exact("zenmlSecretName"),
     "names of the components": _exact("stepOperatorName", "orchestratorName"),
 }
