@@ -77,7 +77,8 @@ def _control_plane(runai: RunaiClient) -> Iterator[tuple[str, Any]]:
     names = {account.client_id: account.name for account in accounts}
     for account in accounts:
         yield "account", {"name": account.name, "enabled": account.enabled}
-    for role in runai.roles.list():
+    roles = runai.roles.list()
+    for role in roles:
         if role.custom:
             yield (
                 "role",
@@ -88,12 +89,14 @@ def _control_plane(runai: RunaiClient) -> Iterator[tuple[str, Any]]:
                     "sets": sorted(found.id for found in role.permission_sets),
                 },
             )
+    # A rule tells the name that its role had when the rule was made.
+    names_of_roles = {role.id: role.name for role in roles}
     for rule in runai.access_rules.list():
         yield (
             "rule",
             {
                 "subject": names.get(rule.subject_id, "(gone)"),
-                "role": rule.role_name,
+                "role": names_of_roles.get(rule.role_id, "(gone)"),
                 "scope": f"{rule.scope_type} {rule.scope_name}",
             },
         )
