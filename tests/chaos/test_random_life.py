@@ -37,10 +37,22 @@ LAST_WRITE = 10
 WHENS = st.sampled_from(["after", "before"])
 WRITE = st.builds(Nth, st.integers(1, LAST_WRITE))
 REQUEST = st.builds(Nth, st.integers(1, LAST_REQUEST), st.just("requests"))
+#: Where a provider that cannot recognise its own objects loses or doubles them.
+CREATES = [
+    "POST /api/v1/service-accounts",
+    "POST /api/v2/authorization/roles",
+    "POST /api/v1/authorization/access-rules",
+    "POST /api/v1/asset/credentials/docker-registry",
+    "POST /api/v1/secrets",
+    "POST /api/v1/components",
+    "POST /api/v1/stacks",
+]
+CREATE = st.builds(Nth, st.just(1), st.sampled_from(CREATES))
 DISASTER = st.one_of(
     # Kill the command, and perhaps its repetition as well.
     st.lists(st.builds(Kill, WHENS, WRITE), min_size=1, max_size=2),
     st.lists(st.builds(Kill, WHENS, REQUEST), min_size=1, max_size=2),
+    st.lists(st.builds(Kill, st.just("after"), CREATE), min_size=1, max_size=2),
     st.builds(Fault, st.sampled_from(list(KINDS)), st.one_of(WRITE, REQUEST), st.booleans()),
     st.just(()),
 )
