@@ -9,6 +9,13 @@ FLAVOR_NAME = "nvidia_runai"
 #: The oldest ZenML server whose REST API this package was run against.
 MINIMUM_ZENML = (0, 98, 0)
 
+#: Component types of ZenML 0.98 (documented: its StackComponentType).
+COMPONENT_TYPES = (
+    "alerter", "annotator", "artifact_store", "container_registry", "data_validator", "deployer",
+    "experiment_tracker", "feature_store", "image_builder", "log_store", "model_deployer",
+    "model_registry", "orchestrator", "sandbox", "step_operator",
+)  # fmt: skip
+
 #: Predefined role by kind of server (documented: ZenML's Run:ai guide; `AI practitioner` replaces
 #: the researcher roles from 2.24 on).
 PREDEFINED_ROLE = "AI practitioner"

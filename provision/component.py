@@ -10,7 +10,7 @@ import pulumi
 from pulumi import Input, Output, ResourceOptions
 
 from provision.errors import InvalidSetting
-from provision.naming import readable_name
+from provision.naming import default_name, readable_name
 from provision.resources import (
     AccessRule,
     CustomRole,
@@ -165,16 +165,37 @@ class RunaiZenMLStack(pulumi.ComponentResource):
             allow_broader_scope=args.allow_broader_scope,
             require_gpu_quota=args.require_gpu_quota,
             provisioning_features=sorted(set(features)),
+            planned=self._planned_access(),
             opts=ResourceOptions(parent=self),
         )
         self.project_id = project.project_id
         return project
 
+    def _planned_access(self) -> list[dict[str, str]]:
+        """What `_provision_access` makes that can be told from what others make."""
+        args, planned = self._args, []
+        if not args.service_account_name:
+            rotation = {key: value for key, value in args.rotation.items() if key != REGISTRY}
+            name = default_name(owner_of(f"{self._name}-account"), rotation)
+            planned.append({"type": "service_account", "name": name})
+        if args.role == "custom":
+            planned.append({"type": "role", "owner": self._owner("role")})
+        if args.registry is not None:
+            planned.append({"type": "registry_credential", "owner": self._owner("registry")})
+        return planned
+
     def _look_up_server(self) -> ZenMLServer:
         planned = [
-            {"type": type, "name": self._zenml_name(type), "owner": str(self._owner(type))}
+            {"type": type, "name": self._zenml_name(type), "owner": self._owner(type)}
             for type in ("step_operator", "orchestrator", "stack", *self._definitions())
         ]
+        secrets = {"credentials": self._args.zenml_secret_name}
+        for type, definition in self._definitions().items():
+            if definition.credentials:
+                secrets[f"{type}-credentials"] = None
+        for what, exact in secrets.items():
+            name = exact or default_name(owner_of(self._logical_name(what)))
+            planned.append({"type": "secret", "name": name, "owner": self._owner(what)})
         server = ZenMLServer(
             f"{self._name}-zenml",
             url=self._zenml_url,

@@ -57,6 +57,11 @@ def mark_of(props: Mapping[str, Any]) -> str:
     return f"{ADOPTED if props.get('adopted') else ''}{props['owner']}"
 
 
+def of_one_stack(owner: str | None, other: str) -> bool:
+    """Whether two owners are resources of the same Pulumi stack; no mark of adoption is."""
+    return bool(owner) and str(owner).split("/")[:3] == other.split("/")[:3]
+
+
 def labels_for(props: Mapping[str, Any], found: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The user's labels and our mark; an adopted object keeps the labels that were `found` too."""
     return {

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -35,6 +35,7 @@ from runai_api.errors import AuthenticationFailed, RunaiError
 from runai_perms import PermissionToolError
 
 Properties = dict[str, Any]
+P = TypeVar("P", bound="Provider")
 
 #: Stands in the state for a value that someone else has put in place of ours.
 CHANGED = "(changed outside Pulumi)"
@@ -48,12 +49,13 @@ class Input:
     """A declared input: its default, and what a change of it means.
 
     `resolved` inputs are not set by the user: `check` finds them out, so that they are known in a
-    preview already.
+    preview already. A change of `noted` inputs is no reason to find them out again.
     """
 
     default: Any = None
     on_change: Literal["update", "replace", "nothing"] = "update"
     resolved: bool = False
+    noted: bool = False
 
 
 class Problems:
@@ -127,6 +129,12 @@ class Provider(ResourceProvider):
     def release(self, id: str, props: Properties) -> None:
         """Take our mark off an adopted object, which stays; it is no error if it is gone."""
 
+    def acting_as(self, kind: type[P]) -> P:
+        """The provider of another kind of object, which knows how to delete it."""
+        provider = kind()
+        provider.session = self.session
+        return provider
+
     # What the engine calls.
 
     def check(self, olds: Properties, news: Properties) -> CheckResult:
@@ -144,7 +152,7 @@ class Provider(ResourceProvider):
 
     def _resolve(self, olds: Properties, inputs: Properties, problems: Problems) -> None:
         resolved = [name for name, declared in self.inputs.items() if declared.resolved]
-        asked = [name for name in self.inputs if name not in resolved]
+        asked = [n for n, input in self.inputs.items() if not (input.resolved or input.noted)]
         if not resolved:
             return
         if all(olds.get(name) == inputs.get(name) for name in asked) and any(

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision.errors import InvalidSetting
 from provision.naming import near_misses
-from provision.providers.base import Input, Problems, Properties, Provider, say
+from provision.providers._journal import (
+    ACCOUNT,
+    ASLEEP,
+    REGISTRY_CREDENTIAL,
+    ROLE,
+    Entry,
+    JournalProvider,
+    LeftOver,
+)
+from provision.providers._ownership import owner_in_description
+from provision.providers.base import Input, Problems, Properties, say
+from provision.providers.registry_credential import RegistryCredentialProvider
+from provision.providers.role import CustomRoleProvider
+from provision.providers.service_account import APPLICATION, SERVICE_ACCOUNT, ServiceAccountProvider
 from runai_api import NotFound
 from runai_perms import load_catalogue
 
 if TYPE_CHECKING:
-    from runai_api import Project, RunaiClient
+    from runai_api import Project, RunaiClient, ServiceAccount
 
 SCOPES = ("project", "department", "cluster", "tenant")
 
 
-class RunaiProjectProvider(Provider):
-    """Reads a project; creates, changes and deletes nothing."""
+class RunaiProjectProvider(JournalProvider):
+    """Reads a project; deletes nothing but what an interrupted run has left of `planned`: service
+    accounts, custom roles and registry credentials."""
 
     kind = "Run:ai project"
     inputs: ClassVar = {
@@ -28,6 +45,8 @@ class RunaiProjectProvider(Provider):
         "allow_broader_scope": Input(False),
         "require_gpu_quota": Input(True),
         "provisioning_features": Input([]),
+        "planned": Input(noted=True),
+        ASLEEP: Input(on_change="nothing", noted=True),
         "project_id": Input(resolved=True),
         "cluster_id": Input(resolved=True),
         "namespace": Input(resolved=True),
@@ -35,6 +54,7 @@ class RunaiProjectProvider(Provider):
         "gpu_quota": Input(resolved=True),
         "control_plane_version": Input(resolved=True),
     }
+    journal = ("planned",)
 
     def validate(self, inputs: Properties, problems: Problems) -> None:
         if not inputs.get("name"):
@@ -86,6 +106,44 @@ class RunaiProjectProvider(Provider):
         except NotFound:
             return None
         return {"name": project.name, **_found(project)}
+
+    def find_left_over(self, entries: Sequence[Entry]) -> Iterator[LeftOver]:
+        runai = self.session.runai
+        accounts = {entry["name"]: entry for entry in entries if entry["type"] == ACCOUNT}
+        if accounts:
+            current = runai.version.has_service_accounts
+            for account in (runai.service_accounts if current else runai.applications).list():
+                if account.name in accounts:
+                    yield LeftOver(
+                        accounts[account.name],
+                        f"The service account {account.name!r}",
+                        partial(self._delete_account, account, current),
+                    )
+        roles = {entry["owner"]: entry for entry in entries if entry["type"] == ROLE}
+        for role in runai.roles.list() if roles else ():
+            owner = owner_in_description(role.description)
+            if owner in roles and role.deleted_at is None:
+                delete = partial(self.acting_as(CustomRoleProvider).remove, str(role.id), {})
+                yield LeftOver(roles[owner], f"The role {role.name!r}", delete)
+        credentials = {e["owner"]: e for e in entries if e["type"] == REGISTRY_CREDENTIAL}
+        # In all projects: the stack may have been made for another one first.
+        for found in runai.registry_credentials.list(status=False) if credentials else ():
+            owner = owner_in_description(found.meta.description)
+            if owner in credentials:
+                delete = partial(self.acting_as(RegistryCredentialProvider).remove, found.id, {})
+                what = f"The registry credential {found.name!r}"
+                yield LeftOver(credentials[owner], what, delete)
+
+    def _delete_account(self, account: ServiceAccount, current: bool) -> None:
+        """With its access rules: whether those go with an account is not documented."""
+        subject_type = SERVICE_ACCOUNT if current else APPLICATION
+        rules = self.session.runai.access_rules
+        for rule in rules.list(subject_ids=[account.client_id]):
+            if rule.subject_type == subject_type:
+                with contextlib.suppress(NotFound):
+                    rules.delete(rule.id)
+        remover = self.acting_as(ServiceAccountProvider)
+        remover.remove(account.id, {"subject_type": subject_type})
 
     def _cluster_id(self, runai: RunaiClient, inputs: Properties, problems: Problems) -> str | None:
         name = inputs.get("cluster")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision import _constants as constants
 from provision._flavors import shipped_flavors, unknown_options
@@ -16,10 +17,12 @@ from provision.providers._ownership import (
     labels_for,
     mark_of,
     nothing_to_adopt,
+    of_one_stack,
     owner_in_labels,
     without_mark,
 )
-from provision.providers.base import Input, Problems, Properties, Provider
+from provision.providers.base import Input, Problems, Properties, Provider, say
+from provision.providers.zenml_stack import ZenMLStackProvider
 from provision.zenml_errors import (
     ZenMLAmbiguousOutcome,
     ZenMLExists,
@@ -27,12 +30,11 @@ from provision.zenml_errors import (
     ZenMLRefused,
 )
 
-#: Component types of ZenML 0.98 (documented: its StackComponentType).
-TYPES = (
-    "alerter", "annotator", "artifact_store", "container_registry", "data_validator", "deployer",
-    "experiment_tracker", "feature_store", "image_builder", "log_store", "model_deployer",
-    "model_registry", "orchestrator", "sandbox", "step_operator",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from provision.zenml_rest import Record
+
+#: The components of a stack are deleted side by side; two deletions of the stack are a 500.
+_one_at_a_time = threading.Lock()
 
 
 class ZenMLComponentProvider(Provider):
@@ -56,8 +58,9 @@ class ZenMLComponentProvider(Provider):
 
     def validate(self, inputs: Properties, problems: Problems) -> None:
         type, flavor = inputs.get("type"), inputs.get("flavor")
-        if isinstance(type, str) and type not in TYPES:
-            problems.add(f"{type!r} is no component type. Use one of {', '.join(TYPES)}.", "type")
+        if isinstance(type, str) and type not in constants.COMPONENT_TYPES:
+            known = ", ".join(constants.COMPONENT_TYPES)
+            problems.add(f"{type!r} is no component type. Use one of {known}.", "type")
         name = inputs.get("name")
         if isinstance(name, str) and (not name or "{{" in name or len(name) > 255):
             problems.add(f"{name!r} is no legal name for a component.", "name")
@@ -129,14 +132,30 @@ class ZenMLComponentProvider(Provider):
         try:
             zenml.components.delete(id)
         except ZenMLRefused as error:
-            users = ", ".join(repr(s.name) for s in zenml.stacks.matching(component_id=id))
-            if not users:
-                raise
+            others = self._remove_left_over(id, props["owner"])
+            if not others:
+                zenml.components.delete(id)
+                return
+            users = ", ".join(repr(stack.name) for stack in others)
             raise StillInUse(
                 f"The ZenML {props['type'].replace('_', ' ')} {props['name']!r} is still part of "
                 f"the ZenML stack {users}, which this Pulumi stack does not manage. Take it out of "
                 f"there (zenml stack update), then run again. ({error.message})"
             ) from None
+
+    def _remove_left_over(self, id: str, owner: str) -> list[Record]:
+        """Delete the stack that an interrupted run made of this component; return other users.
+
+        The engine deletes a component only after it has changed or deleted every stack of this
+        program that it knows of. One that still has the component was never noted.
+        """
+        with _one_at_a_time:
+            stacks = self.session.zenml.stacks.matching(component_id=id)
+            others = [s for s in stacks if not of_one_stack(owner_in_labels(s.labels), owner)]
+            for stack in stacks if not others else ():
+                self.acting_as(ZenMLStackProvider).remove(stack.id, {"name": stack.name})
+                say(f"The ZenML stack {stack.name!r} was deleted: an interrupted run had left it.")
+        return others
 
 
 def _body(props: Properties) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class ZenMLFlavorProvider(Provider):
         if found is None:
             raise NotOurs(f"The flavor {wanted.name!r} came and went; run `pulumi up` again.")
         source = str(found.body.get("source", ""))
-        if _package(source) != _package(wanted.source):
+        if package_of(source) != package_of(wanted.source):
             raise NotOurs(
                 f"The ZenML {wanted.type} flavor {wanted.name!r} exists already with the source "
                 f"{source}, not {wanted.source}. Delete it, if nobody uses it."
@@ -82,7 +82,7 @@ class ZenMLFlavorProvider(Provider):
             say(f"The {props['type']} flavor {props['name']!r} stays: other components use it.")
 
 
-def _package(source: str) -> str:
+def package_of(source: str) -> str:
     """The distribution that a source belongs to. ``zenml ... flavor register`` stores the module
     in which the class was defined, so a flavor of ours may come with a longer path."""
     return source.partition(".")[0]

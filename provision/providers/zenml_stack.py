@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from provision import _constants as constants
 from provision.errors import StillInUse
 from provision.providers._ownership import (
     adopted,
@@ -17,7 +18,6 @@ from provision.providers._ownership import (
     without_mark,
 )
 from provision.providers.base import Input, Problems, Properties, Provider
-from provision.providers.zenml_component import TYPES
 from provision.zenml_errors import ZenMLAmbiguousOutcome, ZenMLExists, ZenMLNotFound
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class ZenMLStackProvider(Provider):
             problems.add("The name of a ZenML stack has 1 to 255 characters.", "name")
         if isinstance(inputs["components"], dict):
             for type in inputs["components"]:
-                if type not in TYPES:
+                if type not in constants.COMPONENT_TYPES:
                     problems.add(f"{type!r} is no component type.", "components")
             for type in ("orchestrator", "artifact_store"):
                 if type not in inputs["components"]:

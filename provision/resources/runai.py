@@ -20,10 +20,12 @@ Adopt = Literal["never", "if_exists", "required"]
 
 
 class RunaiProject(ProvisionResource, module="runai", name="Project"):
-    """Looks an existing project up; creates nothing.
+    """Looks an existing project up; creates nothing, and deletes only what is left of `planned`.
 
     Its checks run in every preview that has something new to check: the project exists and is
     Ready, its GPU quota is not zero, the scope is not above the project.
+
+    Deleted last, it deletes what a killed run made and the state never noted (see Never lose).
     """
 
     project_id: Output[str]
@@ -48,6 +50,7 @@ class RunaiProject(ProvisionResource, module="runai", name="Project"):
         allow_broader_scope: Input[bool] = False,
         require_gpu_quota: Input[bool] = True,
         provisioning_features: Sequence[str] = (),
+        planned: Sequence[Mapping[str, str]] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Args:
@@ -59,6 +62,9 @@ class RunaiProject(ProvisionResource, module="runai", name="Project"):
         require_gpu_quota: Refuse a project without GPU quota.
         provisioning_features: What the administrator's rights are checked for beyond the
             usual (``custom_role``, ``credentials``).
+        planned: What the program makes, of resources that depend on this one:
+            ``{type: service_account, name}``, only for a default name; ``{type: role, owner}`` and
+            ``{type: registry_credential, owner}``.
         """
         inputs = {
             "base_url": base_url,
@@ -68,6 +74,7 @@ class RunaiProject(ProvisionResource, module="runai", name="Project"):
             "allow_broader_scope": allow_broader_scope,
             "require_gpu_quota": require_gpu_quota,
             "provisioning_features": list(provisioning_features),
+            "planned": [dict(entry) for entry in planned],
         }
         outputs = (
             "project_id", "cluster_id", "namespace", "scope_type", "scope_id", "gpu_quota",

@@ -10,6 +10,7 @@ from pulumi import Input, Output
 
 from provision import _constants as constants
 from provision.naming import default_name, readable_name
+from provision.providers._journal import SECRET
 from provision.providers.zenml_component import ZenMLComponentProvider
 from provision.providers.zenml_flavor import ZenMLFlavorProvider
 from provision.providers.zenml_secret import ZenMLSecretProvider
@@ -20,11 +21,13 @@ from provision.resources.runai import Adopt
 
 
 class ZenMLServer(ProvisionResource, module="zenml", name="Server"):
-    """Looks the server up; creates nothing.
+    """Looks the server up; creates nothing, and deletes only what is left of `planned`.
 
     Its checks run in every preview that has something new to check: the server is reachable and
     new enough, the API key works, the components that are referred to by name exist, and the names
     of those that are going to be made are free.
+
+    Deleted last, it deletes what a killed run made and the state never noted (see Never lose).
     """
 
     server_id: Output[str]
@@ -47,13 +50,15 @@ class ZenMLServer(ProvisionResource, module="zenml", name="Server"):
         """Args:
         url: The server, to notice that the configuration points to another one.
         existing: Component type to name, for components that must exist.
-        planned: ``{type, name, owner}`` of components and stacks that the program makes.
+        planned: ``{type, name, owner}`` of components, stacks (type ``stack``) and secrets (type
+            ``secret``) that the program makes, of resources that depend on this one.
         adopt: As given to those.
         """
         inputs = {
             "url": url,
             "existing": dict(existing or {}),
-            "planned": [dict(entry) for entry in planned],
+            "planned": [dict(entry) for entry in planned if entry["type"] != SECRET],
+            "planned_secrets": [dict(entry) for entry in planned if entry["type"] == SECRET],
             "adopt": adopt,
         }
         outputs = ("server_id", "version", "dashboard_url", "component_ids", "component_flavors")
