@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from tests.chaos.support.faults import KINDS
-from tests.chaos.support.life import CHANGES, DRIFTS, Fault, Kill, Life, Nth
+from tests.chaos.support.life import CHANGES, DRIFTS, THEN, Fault, Kill, Life, Nth
 from tests.chaos.support.report import Report
 from tests.chaos.support.world import World
 
@@ -60,6 +60,8 @@ SOME_DRIFTS = st.lists(st.sampled_from(list(DRIFTS)), max_size=2, unique=True)
 SOME_CHANGES = st.one_of(
     st.lists(st.sampled_from(list(CHANGES)), min_size=1, max_size=3, unique=True), st.just([])
 )
+#: What follows an `up` that was killed: as often the same as something else.
+AFTERWARDS = st.one_of(st.just(""), st.sampled_from(THEN))
 #: What each method of a life is given.
 ARGUMENTS = {
     "up": {
@@ -67,8 +69,13 @@ ARGUMENTS = {
         "drifts": SOME_DRIFTS,
         "disaster": DISASTER,
         "look_first": st.booleans(),
+        "then": AFTERWARDS,
     },
-    "rotate": {"key": st.sampled_from(["date", "registry"]), "disaster": DISASTER},
+    "rotate": {
+        "key": st.sampled_from(["date", "registry"]),
+        "disaster": DISASTER,
+        "then": AFTERWARDS,
+    },
     "refresh": {
         "drifts": st.lists(st.sampled_from(list(DRIFTS)), min_size=1, max_size=2, unique=True),
         "disaster": DISASTER,
@@ -141,4 +148,6 @@ def test_one_short_life(world: World, chaos_report: Report) -> None:
         Fault("reset after commit", Nth(1, "POST /api/v1/authorization/access-rules")),
     )
     life.rotate("date", [Kill("after", Nth(1, "POST /api/v1/authorization/access-rules"))])
+    account = [Kill("after", Nth(1, "POST /api/v1/service-accounts"))]
+    life.rotate("date", account, then="name of the secret")
     life.destroy(["a deleted rule"], [Kill("after", Nth(1, "DELETE /api/v1/stacks/*"))])

@@ -116,6 +116,12 @@ def test_an_earlier_state_is_taken_up(name: str, open_world: Callable[[Fixture],
         world.engine.run(*UP).succeeded()
         assert ids(world.engine.resources()) == ids(before)
 
+        # The list of what may have been made is not in the state; a new name begins it.
+        world.engine.configure(rotation={"date": "2027-03"})
+        assert planned(world)["runai-project"] == "update"
+        world.engine.run(*UP).succeeded()
+        assert world.engine.resources()["runai-project"]["outputs"]["planned"]
+
         verdict = world.verdict(world.engine.run(*DESTROY), nothing, provisioned=False)
         assert verdict.good, verdict
 

@@ -1,29 +1,25 @@
 """The life of one Pulumi stack: changes, drifts, commands and disasters in any order, and a model
 that says at every moment what the two servers must hold.
-
-The model knows the settings only, not how they came about: whatever happened on the way, the same
-settings must lead to the same objects.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from provision.naming import Owner, default_name, readable_name
-from provision.providers.role import PROFILES, _needs
 from provision.zenml_errors import ZenMLError
 from runai_api import RunaiError
-from runai_perms import smallest_cover
 from tests.chaos.support.faults import KINDS
 from tests.chaos.support.inventory import Inventory
+from tests.chaos.support.model import expected
 from tests.chaos.support.proxy import Exchange, When
 from tests.chaos.support.report import Report, Row
 from tests.chaos.support.scenarios import EXACT
-from tests.chaos.support.world import CANARIES, DESTROY, EVERYTHING, PROJECT, UP, Verdict, World
+from tests.chaos.support.world import CANARIES, DESTROY, UP, Verdict, World
 from tests.chaos.test_drift import ROUNDS, Drift, Hand
 from tests.chaos.test_faults import repeat, unclear
 from tests.engine.harness import Outcome
@@ -88,6 +84,10 @@ CHANGES: dict[str, tuple[dict[str, Any], ...]] = {
     "names of the components": _exact("stepOperatorName", "orchestratorName"),
 }
 
+#: What may follow an interrupted `up` in place of the same one. Not another role: nothing tells
+#: whose an access rule is that was not noted, so the role that it grants could not be deleted.
+THEN = ("destroy", "rotate", *(what for what in CHANGES if what != "role"))
+
 DRIFTS: dict[str, Drift] = {drift.what: drift for round in ROUNDS for drift in round}
 
 #: Only the emulator itself can do these to its clients, and only some requests can suffer them.
@@ -146,118 +146,6 @@ class Fault:
 Disaster = Sequence[Kill] | Fault
 
 
-def expected(world: World, settings: dict[str, Any], rotation: dict[str, str]) -> Inventory:
-    """What the servers must hold after an `up` with these settings."""
-    given = {**EVERYTHING, **{key: value for key, value in settings.items() if value is not None}}
-    for key in [key for key, value in settings.items() if value is None]:
-        given.pop(key, None)
-    return Inventory(world.empty().objects + Inventory.of(_ours(world, given, rotation)).objects)
-
-
-def _ours(
-    world: World, given: dict[str, Any], rotation: dict[str, str]
-) -> Iterator[tuple[str, Any]]:
-    def owner(what: str) -> Owner:
-        return Owner("organization", "zenml-runai", world.engine.stack, f"runai-{what}")
-
-    def labels(what: str) -> dict[str, str]:
-        return {"managed-by": "pulumi", "pulumi-owner": str(owner(what))}
-
-    for_account = {key: value for key, value in rotation.items() if key != "registry"}
-    for_registry = {key: value for key, value in rotation.items() if key == "registry"}
-    account = given.get("serviceAccountName") or default_name(owner("account"), for_account)
-    yield "account", {"name": account, "enabled": True}
-
-    role = given.get("roleName") or default_name(owner("role"))
-    if given["role"] == "custom":
-        cover = smallest_cover(
-            _needs([*PROFILES], given["features"]), world.runai.permission_sets.list()
-        )
-        yield (
-            "role",
-            {
-                "name": role,
-                "enabled": True,
-                "description": f"Managed by Pulumi: {owner('role')}",
-                "sets": sorted(found.id for found in cover.permission_sets),
-            },
-        )
-    else:
-        role = "AI practitioner"
-    yield "rule", {"subject": account, "role": role, "scope": f"project {PROJECT}"}
-
-    connection = {"runai_base_url": given["runaiBaseUrl"], "project_name": PROJECT}
-    if given.get("registryUser"):
-        registry = given.get("registryName") or default_name(owner("registry"), for_registry)
-        connection["image_pull_secret_name"] = f"dockerregistry-{registry}"
-        yield (
-            "credential",
-            {
-                "name": registry,
-                "user": given["registryUser"],
-                "url": given["registryUrl"],
-                "description": f"Managed by Pulumi: {owner('registry')}",
-                "project": "1001",
-            },
-        )
-
-    secret = given.get("zenmlSecretName") or default_name(owner("credentials"))
-    yield "secret", {"name": secret, "keys": ["client_id", "client_secret", "pulumi_owner"]}
-    for key in ("client_id", "client_secret"):
-        connection[key] = f"{{{{{secret}.{key}}}}}"
-    bucket = default_name(owner("artifact-store-credentials"))
-    yield "secret", {"name": bucket, "keys": ["key", "pulumi_owner", "secret"]}
-    keys = {key: f"{{{{{bucket}.{key}}}}}" for key in ("key", "secret")}
-
-    general = given.get("zenmlStack") or readable_name(
-        Owner("organization", "zenml-runai", world.engine.stack, "runai")
-    )
-    artifacts, images = given["artifactStoreDefinition"], given["containerRegistryDefinition"]
-    parts = {
-        "step_operator": (
-            given.get("stepOperatorName") or general,
-            "nvidia_runai",
-            {**given.get("stepOperatorConfiguration", {}), **connection},
-        ),
-        "orchestrator": (
-            given.get("orchestratorName") or general,
-            "nvidia_runai",
-            {**given.get("orchestratorConfiguration", {}), **connection},
-        ),
-        "artifact_store": (general, artifacts["flavor"], {**artifacts["configuration"], **keys}),
-        "container_registry": (general, images["flavor"], images["configuration"]),
-        "image_builder": (general, "local", {}),
-    }
-    for type, (name, flavor, configuration) in parts.items():
-        yield (
-            "component",
-            {
-                "name": name,
-                "type": type,
-                "flavor": flavor,
-                "configuration": configuration,
-                "labels": labels(type.replace("_", "-")),
-            },
-        )
-    yield (
-        "stack",
-        {
-            "name": general,
-            "labels": labels("stack"),
-            "components": {type: [name] for type, (name, _, _) in parts.items()},
-        },
-    )
-    for type, source in (("step_operator", "StepOperator"), ("orchestrator", "Orchestrator")):
-        yield (
-            "flavor",
-            {
-                "name": "nvidia_runai",
-                "type": type,
-                "source": f"zenml_runai.flavors.RunAI{source}Flavor",
-            },
-        )
-
-
 @dataclass
 class Life:
     """From nothing; every method is one command of the user with what befalls it, its recovery,
@@ -271,6 +159,9 @@ class Life:
     drifted: bool = False
     #: Whether the state knows of such a change, and the next `up` has to undo it.
     found_out: bool = False
+    #: What an interrupted `up` made, under names that the next one did not use: it may stay until
+    #: the stack is destroyed.
+    left: set[str] = field(default_factory=set)
     history: list[str] = field(default_factory=list)
     failed: bool = False
     _values: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CHANGES, 0))
@@ -285,9 +176,10 @@ class Life:
 
     def up(
         self, changes: Sequence[str] = (), drifts: Sequence[str] = (), disaster: Disaster = (), *,
-        look_first: bool = True,
+        look_first: bool = True, then: str = "",
     ) -> None:  # fmt: skip
-        """The first `up`, or an update: each of the `changes` gets its next value.
+        """The first `up`, or an update: each of the `changes` gets its next value. `then`, one of
+        `THEN`, is what the user does if it is killed; by default the same again.
 
         Without `look_first` the user does not know what was changed by hand: that `up` may fail,
         with a clear error, and an ``up --refresh`` follows.
@@ -300,13 +192,13 @@ class Life:
             outcome = self.world.engine.run(*UP)
             problems = unclear(outcome) if outcome.code else []
             made.append("an `up` that does not look: " + ("an error" if outcome.code else "done"))
-        self._command("up", self._up_command(), [*changes, *made], disaster, problems=problems)
+        around = [*changes, *made]
+        self._command("up", self._up_command(), around, disaster, problems=problems, then=then)
 
-    def rotate(self, key: str, disaster: Disaster = ()) -> None:
+    def rotate(self, key: str, disaster: Disaster = (), *, then: str = "") -> None:
         """New credentials: of the registry if `key` says so, else of the account."""
-        self._rotation[key] = str(int(self._rotation.get(key, "0")) + 1)
-        self.world.engine.configure(rotation=self._rotation)
-        self._command("rotate", self._up_command(), [key], disaster)
+        self._rotate(key)
+        self._command("rotate", self._up_command(), [key], disaster, then=then)
 
     def refresh(self, drifts: Sequence[str] = (), disaster: Disaster = ()) -> None:
         """Let the state know what is there; this changes nothing on the servers."""
@@ -347,6 +239,10 @@ class Life:
             new |= CHANGES[what][self._values[what]]
         self.world.engine.configure(**new)
 
+    def _rotate(self, key: str) -> None:
+        self._rotation[key] = str(int(self._rotation.get(key, "0")) + 1)
+        self.world.engine.configure(rotation=self._rotation)
+
     def _drift(self, drifts: Sequence[str]) -> list[str]:
         """Change something by hand; returns what could be done to what there is."""
         if not self.provisioned or not drifts:
@@ -371,7 +267,7 @@ class Life:
 
     def _command(
         self, verb: str, command: tuple[str, ...], around: Sequence[str], disaster: Disaster,
-        recovery: tuple[str, ...] | None = None, problems: Sequence[str] = (),
+        recovery: tuple[str, ...] | None = None, problems: Sequence[str] = (), then: str = "",
     ) -> None:  # fmt: skip
         started = time.monotonic()
         before = self.world.inventory()
@@ -382,7 +278,9 @@ class Life:
             if isinstance(disaster, Fault):
                 outcome, befell = self._faulty(command, disaster, problems)
             else:
-                outcome, befell = self._killed(command, disaster, recovery or command)
+                if self._values["name of the account"]:
+                    then = ""  # Nothing tells whose an account of an exact name is.
+                outcome, befell = self._killed(command, disaster, recovery or command, then, before)
         except AssertionError as error:
             outcome, befell = Outcome(f"pulumi {' '.join(command)}", 1, str(error)), str(disaster)
         case = f"{self.name}.{len(self.history) + 1} {verb}"
@@ -390,7 +288,7 @@ class Life:
             case += f" ({', '.join(around)})"
         self.history.append(f"{case}: {befell}")
 
-        last = verb if outcome.command.split()[1] == command[0] else "up"
+        last = outcome.command.split()[1]
         if last == "refresh":
             self.found_out, self.drifted = self.found_out or self.drifted, False
             # Unless all is in order it is not for a refresh to bring it there.
@@ -400,6 +298,8 @@ class Life:
         else:
             self.provisioned = last != "destroy"
             self.drifted = self.found_out = False
+            if last == "destroy":
+                self.left = set()
             verdict = self._judged(outcome, self.wanted(), look=self.provisioned)
         row = Row(
             "random life", case, befell, verdict.converged, verdict.difference.duplicates,
@@ -413,11 +313,15 @@ class Life:
 
     def _judged(self, outcome: Outcome, wanted: Inventory, *, look: bool) -> Verdict:
         """After a failed command there may be nothing to look at."""
-        return self.world.verdict(outcome, wanted, provisioned=look and not outcome.code)
+        verdict = self.world.verdict(outcome, wanted, provisioned=look and not outcome.code)
+        orphans = [o for o in verdict.difference.orphans if _first_name(o) not in self.left]
+        verdict.difference = replace(verdict.difference, orphans=orphans)
+        return verdict
 
     def _killed(
-        self, command: tuple[str, ...], kills: Sequence[Kill], recovery: tuple[str, ...]
-    ) -> tuple[Outcome, str]:
+        self, command: tuple[str, ...], kills: Sequence[Kill], recovery: tuple[str, ...],
+        then: str, before: Inventory,
+    ) -> tuple[Outcome, str]:  # fmt: skip
         befell: list[str] = []
         for kill in kills:
             request = self.world.killed_at(kill.at.picker(), kill.when, *command)
@@ -426,7 +330,25 @@ class Life:
             befell.append(f"killed {kill.when} {request}")
             command = recovery
             self.world.engine.run("cancel", "--yes").succeeded()
+            if then:
+                command = recovery = self._do_otherwise(then, recovery, before)
+                befell.append(f"then {then}")
+                then = ""
         return self.world.engine.run(*command), _words(befell)
+
+    def _do_otherwise(
+        self, then: str, recovery: tuple[str, ...], before: Inventory
+    ) -> tuple[str, ...]:
+        """The user changes his mind: another command, or other settings for the same one."""
+        if then == "destroy":
+            return DESTROY
+        made = self.world.inventory().compared_with(before)
+        self.left |= {_first_name(what) for what in (*made.orphans, *made.duplicates)}
+        if then == "rotate":
+            self._rotate("date")
+        else:
+            self._change([then])
+        return recovery
 
     def _faulty(
         self, command: tuple[str, ...], fault: Fault, problems: list[str]
@@ -466,6 +388,11 @@ class Life:
 
 def _alike(one: Exchange, another: Exchange) -> bool:
     return (one.server, one.method, one.path) == (another.server, another.method, another.path)
+
+
+def _first_name(what: str) -> str:
+    """A component that made room for one of another flavor as it was called before."""
+    return re.sub(r"-replaced-[0-9a-f]{8}", "", what)
 
 
 def _words(befell: Sequence[str]) -> str:
