@@ -105,6 +105,40 @@ def test_a_destroy_after_a_killed_up_and_another_name(
 
 
 @pytest.mark.chaos
+def test_what_is_not_ours_stays(world: World) -> None:
+    """Somebody else has taken the objects over since the kill."""
+    world.empty()
+    kill(world, Nth(1, "POST /api/v1/stacks"))
+    [stack] = [s for s in world.zenml.stacks.matching() if s.labels]
+    world.zenml.stacks.update(stack.id, {"labels": {"pulumi-owner": "organization/x/y/stack"}})
+    refused = world.engine.run(*DESTROY).failed()
+    assert f"is still part of the ZenML stack {stack.name!r}" in refused.errors
+
+    world.zenml.stacks.update(stack.id, {"labels": stack.labels})
+    world.engine.run(*DESTROY).succeeded()
+    kill(world, Nth(1, "POST /api/v2/authorization/roles"))
+    [role] = [role for role in world.runai.roles.list() if role.custom]
+    world.runai.roles.update(
+        role.id, name=role.name, description="somebody else's now",
+        permission_set_ids=[found.id for found in role.permission_sets],
+    )  # fmt: skip
+    world.engine.run(*DESTROY).succeeded()
+    left = world.inventory().compared_with(world.empty())
+    assert [words.split()[0] for words in left.orphans] == ["role"], left
+
+
+@pytest.mark.chaos
+def test_an_object_out_of_the_state_is_still_on_the_list(world: World) -> None:
+    world.empty()
+    world.engine.run(*UP).succeeded()
+    urn = world.engine.resources()["runai-stack"]["urn"]
+    world.engine.run("state", "delete", urn, "--yes").succeeded()
+    outcome = world.engine.run(*DESTROY).succeeded()
+    assert "an interrupted run had left it" in outcome.output
+    assert not world.inventory().compared_with(world.empty())
+
+
+@pytest.mark.chaos
 def test_what_is_gone_is_forgotten(world: World) -> None:
     """Each rotation adds the old account's name to the list; it does not grow."""
     world.engine.run(*UP).succeeded()

@@ -52,8 +52,11 @@ class TestProject:
         self.make_marked(admin_client, id, OWNER)
         admin_client.service_accounts.create("zen-one-more")
 
+        emulator.forget_requests()
         host.delete(PROJECT, id, outs)
 
+        deleted = [r["path"].split("/")[-2] for r in emulator.requests() if r["method"] == "DELETE"]
+        assert deleted == ["access-rules", "service-accounts", "roles", "docker-registry"]
         assert admin_client.service_accounts.find("zen-one") is None
         assert admin_client.service_accounts.find("zen-one-more")
         assert len(admin_client.access_rules.list()) == before
