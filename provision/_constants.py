@@ -40,6 +40,9 @@ READY_SECONDS = 60.0
 #: A run that goes on gives an account its rights well within this time.
 HALF_MADE_SECONDS = 3.0
 
+#: 128 bits: no two states get the same key.
+FINGERPRINT_KEY_BYTES = 16
+
 #: How often a provider host looks whether its engine still lives.
 WATCH_SECONDS = 0.5
 

@@ -77,6 +77,7 @@ class RunaiZenMLStackArgs:
     require_gpu_quota: bool = True
     service_account_name: str | None = None
     service_account_secret: Input[str] | None = None
+    client_secret_in_state: bool = True
     rotation: Mapping[str, str] = field(default_factory=dict)
     registry: RegistryCredentials | None = None
     zenml_stack_name: str | None = None
@@ -220,13 +221,20 @@ class RunaiZenMLStack(pulumi.ComponentResource):
             role = PredefinedRole(f"{self._name}-role", args.role_name, opts=after_checks)
         else:
             raise InvalidSetting(f"role must be 'predefined' or 'custom', not {args.role!r}.")
+        if args.service_account_secret is not None and not args.client_secret_in_state:
+            raise InvalidSetting(
+                "serviceAccountSecret would stand in the state, where clientSecretInState: false "
+                "wants no client secret. Leave it out: a ZenML secret that is adopted "
+                "(zenmlSecretName) keeps its client secret if that works."
+            )
         account = ServiceAccount(
             f"{self._name}-account",
             args.service_account_name,
-            rotation={key: value for key, value in args.rotation.items() if key != REGISTRY},
+            rotation=self._rotation(),
             adopt=args.adopt,
             adopt_secret=args.service_account_secret,
             rotate_on_adopt=args.adopt != "never",
+            secret_in_state=args.client_secret_in_state,
             opts=ResourceOptions(parent=self, depends_on=[project, role]),
         )
         self._rule = AccessRule(
@@ -266,13 +274,15 @@ class RunaiZenMLStack(pulumi.ComponentResource):
         if pulumi.runtime.is_dry_run():
             # A preview makes nothing, so there the rest need not wait for the login.
             checked = []
+        values: dict[str, Input[str]] = {"client_id": self._account.client_id}
+        if self._args.client_secret_in_state:
+            values["client_secret"] = self._account.client_secret
         secret = ZenMLSecret(
             f"{self._name}-credentials",
             self._args.zenml_secret_name,
-            values={
-                "client_id": self._account.client_id,
-                "client_secret": self._account.client_secret,
-            },
+            values=values,
+            client_secret_of=None if self._args.client_secret_in_state else self._account,
+            rotation=self._rotation(),
             adopt=self._args.adopt if self._args.zenml_secret_name else "never",
             # New credentials are handed over only once they have their rights.
             opts=ResourceOptions(parent=self, depends_on=[*checked, self._rule]),
@@ -321,6 +331,10 @@ class RunaiZenMLStack(pulumi.ComponentResource):
         self.orchestrator_name = made["orchestrator"].name
         self.zenml_stack_id = stack.id
         self.zenml_stack_name = stack.name
+
+    def _rotation(self) -> dict[str, str]:
+        """The triggers for the client secret."""
+        return {key: value for key, value in self._args.rotation.items() if key != REGISTRY}
 
     def _connection(self, secret: ZenMLSecret) -> dict[str, Input[str]]:
         """What both flavors need to reach the control plane."""

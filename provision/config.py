@@ -34,6 +34,7 @@ def read_config(config: pulumi.Config | None = None) -> RunaiZenMLStackArgs:
         require_gpu_quota=source.flag("requireGpuQuota", True),
         service_account_name=source.text("serviceAccountName") or None,
         service_account_secret=source.secret("serviceAccountSecret"),
+        client_secret_in_state=source.flag("clientSecretInState", True),
         rotation={key: str(value) for key, value in source.mapping("rotation").items()},
         registry=_registry(source),
         zenml_stack_name=source.text("zenmlStack") or None,

@@ -120,7 +120,8 @@ class Provider(ResourceProvider):
         return {}
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
-        """Make the object as `news` (new inputs, old outputs) says; return changed outputs."""
+        """Make the object as `news` (new inputs, old outputs) says; return changed outputs, None
+        for one that is no more."""
         return {}
 
     def remove(self, id: str, props: Properties) -> None:
@@ -186,7 +187,7 @@ class Provider(ResourceProvider):
         props = self._own(props)
         with self._guard("create"):
             id, outs = self.make(props)
-        return CreateResult(id, {**props, **outs})
+        return CreateResult(id, _present({**props, **outs}))
 
     def read(self, id_: str, props: Properties) -> ReadResult:
         props = self._own(props)
@@ -204,7 +205,7 @@ class Provider(ResourceProvider):
         with self._guard("update"):
             kept = {name: value for name, value in olds.items() if name not in self.inputs}
             outs = self.change(_id, olds, {**kept, **news})
-        return UpdateResult({**kept, **news, **outs})
+        return UpdateResult(_present({**kept, **news, **outs}))
 
     def delete(self, _id: str, _props: Properties) -> None:
         props = self._own(_props)
@@ -245,6 +246,10 @@ class Provider(ResourceProvider):
                 f"{self.kind}, {operation}: unexpected {type(error).__name__}. This is a defect of "
                 f"zenml-runai; run again with {constants.DEBUG_VARIABLE}=1 to see where."
             ) from None
+
+
+def _present(props: Properties) -> Properties:
+    return {name: value for name, value in props.items() if value is not None}
 
 
 def undo(what: str, error: Exception, delete: Callable[[], object]) -> ProvisionError:

@@ -11,25 +11,32 @@ import time
 from typing import TYPE_CHECKING, ClassVar
 
 from provision import _constants as constants
-from provision.errors import InvalidSetting, NotOurs, RemoteError
+from provision.errors import InvalidSetting, NotOurs
 from provision.naming import SERVICE_ACCOUNT_NAME
+from provision.providers._client_secrets import (
+    APPLICATION,
+    SERVICE_ACCOUNT,
+    family,
+    is_accepted,
+    new_client_secret,
+)
 from provision.providers._ownership import check_adopt, nothing_to_adopt
 from provision.providers.base import Input, Problems, Properties, Provider, undo
-from runai_api import AmbiguousOutcome, AuthenticationFailed, Conflict, NotFound, RunaiError
+from runai_api import AmbiguousOutcome, Conflict, NotFound, RunaiError
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
-    from runai_api import RunaiClient, ServiceAccount
+    from runai_api import ServiceAccount
     from runai_api.applications import Applications
     from runai_api.service_accounts import ServiceAccounts
 
-SERVICE_ACCOUNT = "service-account"
-APPLICATION = "app"
-
 
 class ServiceAccountProvider(Provider):
-    """A machine identity and its secret, which is shown once and can only be regenerated."""
+    """A machine identity and its secret, which is shown once and can only be regenerated.
+
+    With `discard_secret` no client secret gets into the outputs: whoever needs one makes one.
+    """
 
     kind = "Run:ai service account"
     inputs: ClassVar = {
@@ -40,6 +47,8 @@ class ServiceAccountProvider(Provider):
         "adopt": Input("never", on_change="nothing"),
         "adopt_secret": Input(on_change="nothing"),
         "rotate_on_adopt": Input(False, on_change="nothing"),
+        # Without a default: states of 0.1.0 do not have it.
+        "discard_secret": Input(),
     }
     natural_key = ("name",)
 
@@ -51,66 +60,75 @@ class ServiceAccountProvider(Provider):
                 "beginning with a letter, ending with a letter or digit.",
                 "name",
             )
+        if inputs.get("discard_secret") and inputs.get("adopt_secret"):
+            problems.add(
+                "adopt_secret would stand in the state, where discard_secret wants no secret; "
+                "leave it out: an adopted account keeps its secret, whatever it is.",
+                "adopt_secret",
+            )
         with problems.catch("adopt"):
             check_adopt(inputs["adopt"])
 
     def make(self, props: Properties) -> tuple[str, Properties]:
         runai = self.session.runai
         subject_type = SERVICE_ACCOUNT if runai.version.has_service_accounts else APPLICATION
-        family = _family(runai, subject_type)
+        accounts = family(runai, subject_type)
         name = props["name"]
         if props["adopt"] == "required":
-            account = family.find(name)
+            account = accounts.find(name)
             if account is None:
                 raise nothing_to_adopt(f"The service account {name!r}")
-            return self._take_over(family, account, subject_type, props)
+            return self._take_over(accounts, account, subject_type, props)
         try:
-            made = family.create(name)
+            made = accounts.create(name)
         except (Conflict, AmbiguousOutcome) as error:
-            account = family.find(name)
+            account = accounts.find(name)
             if account is None and isinstance(error, AmbiguousOutcome):
-                made = family.create(name)
+                made = accounts.create(name)
             elif account is None:
                 raise
             else:
-                return self._take_over(family, account, subject_type, props)
+                return self._take_over(accounts, account, subject_type, props)
         if props["enabled"] is False:
             try:
-                family.set_enabled(made.id, False)
+                accounts.set_enabled(made.id, False)
             except RunaiError as error:
                 what = f"The service account {name!r}"
-                raise undo(what, error, lambda: family.delete(made.id)) from None
-        return made.id, _outputs(made.client_id, made.client_secret, subject_type, adopted=False)
+                raise undo(what, error, lambda: accounts.delete(made.id)) from None
+        secret = None if props.get("discard_secret") else made.client_secret
+        return made.id, _outputs(made.client_id, secret, subject_type, adopted=False)
 
     def look(self, id: str, props: Properties) -> Properties | None:
         try:
-            account = _family(self.session.runai, props["subject_type"]).get(id)
+            account = family(self.session.runai, props["subject_type"]).get(id)
         except NotFound:
             return None
         live: Properties = {"name": account.name, "enabled": account.enabled}
         secret = props.get("client_secret")
-        if account.enabled and secret and not self._accepted(account.client_id, secret):
+        if account.enabled and secret and not is_accepted(self.session, account.client_id, secret):
             live["rotation"] = {**props["rotation"], "found": "secret no longer accepted"}
         return live
 
     def change(self, id: str, olds: Properties, news: Properties) -> Properties:
-        family = _family(self.session.runai, olds["subject_type"])
+        accounts = family(self.session.runai, olds["subject_type"])
         outs: Properties = {}
         if olds.get("enabled") != news["enabled"]:
-            family.set_enabled(id, news["enabled"])
-        if olds.get("rotation", {}) != news["rotation"]:
-            outs["client_secret"] = _new_secret(family, id).get_secret_value()
+            accounts.set_enabled(id, news["enabled"])
+        if news.get("discard_secret"):
+            outs["client_secret"] = None
+        elif olds.get("discard_secret") or olds.get("rotation", {}) != news["rotation"]:
+            outs["client_secret"] = new_client_secret(accounts, id).get_secret_value()
         return outs
 
     def remove(self, id: str, props: Properties) -> None:
         try:
-            _family(self.session.runai, props["subject_type"]).delete(id)
+            family(self.session.runai, props["subject_type"]).delete(id)
         except NotFound:
             return
 
     def _take_over(
         self,
-        family: ServiceAccounts | Applications,
+        accounts: ServiceAccounts | Applications,
         account: ServiceAccount,
         subject_type: str,
         props: Properties,
@@ -130,13 +148,16 @@ class ServiceAccountProvider(Provider):
                 "key: adopt)."
             )
         if account.enabled != props["enabled"]:
-            family.set_enabled(account.id, props["enabled"])
-        if given:
-            if props["enabled"] and not self._accepted(account.client_id, given):
+            accounts.set_enabled(account.id, props["enabled"])
+        secret: SecretStr | None
+        if props.get("discard_secret"):
+            secret = None
+        elif given:
+            if props["enabled"] and not is_accepted(self.session, account.client_id, given):
                 raise InvalidSetting(f"The secret that was given for {account.name!r} is wrong.")
             secret = SecretStr(given)
         elif ours or props["rotate_on_adopt"]:
-            secret = _new_secret(family, account.id)
+            secret = new_client_secret(accounts, account.id)
         else:
             raise InvalidSetting(
                 f"{what} can be taken over only with its secret (adopt_secret), or by making a new "
@@ -158,44 +179,13 @@ class ServiceAccountProvider(Provider):
                 return False
         return True
 
-    def _accepted(self, client_id: str, secret: str) -> bool:
-        """Whether the control plane gives a token for the secret."""
-        from pydantic import SecretStr
 
-        from runai_api import RunaiClient
-
-        settings = self.session.settings
-        with RunaiClient(
-            self.session.runai.base_url,
-            client_id=client_id,
-            client_secret=SecretStr(secret),
-            ca_bundle=settings.runai_ca_bundle,
-        ) as probe:
-            try:
-                probe.version  # noqa: B018 - asks for a token
-            except AuthenticationFailed:
-                return False
-        return True
-
-
-def _family(runai: RunaiClient, subject_type: str) -> ServiceAccounts | Applications:
-    return runai.service_accounts if subject_type == SERVICE_ACCOUNT else runai.applications
-
-
-def _new_secret(family: ServiceAccounts | Applications, id: str) -> SecretStr:
-    """Regenerate; if the answer is lost, the secret is lost with it, so do it again."""
-    for _ in range(3):
-        try:
-            return family.regenerate_secret(id)
-        except AmbiguousOutcome as error:
-            lost = error
-    raise RemoteError(f"The new secret was made but its answer was lost three times: {lost}")
-
-
-def _outputs(client_id: str, secret: SecretStr, subject_type: str, *, adopted: bool) -> Properties:
+def _outputs(
+    client_id: str, secret: SecretStr | None, subject_type: str, *, adopted: bool
+) -> Properties:
     return {
         "client_id": client_id,
-        "client_secret": secret.get_secret_value(),
+        **({"client_secret": secret.get_secret_value()} if secret else {}),
         "subject_type": subject_type,
         "subject_id": client_id,
         "adopted": adopted,

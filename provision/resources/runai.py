@@ -90,7 +90,8 @@ class ServiceAccount(ProvisionResource, module="runai", name="ServiceAccount"):
     enabled: Output[bool]
     client_id: Output[str]
     client_secret: Output[str]
-    """Secret. Shown once by the control plane, kept encrypted in the state."""
+    """Secret. Shown once by the control plane, kept encrypted in the state; absent with
+    `secret_in_state` off."""
     subject_type: Output[str]
     """``service-account`` or ``app``, for access rules."""
     subject_id: Output[str]
@@ -106,6 +107,7 @@ class ServiceAccount(ProvisionResource, module="runai", name="ServiceAccount"):
         adopt: Adopt = "never",
         adopt_secret: Input[str] | None = None,
         rotate_on_adopt: bool = False,
+        secret_in_state: bool = True,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Args:
@@ -117,15 +119,19 @@ class ServiceAccount(ProvisionResource, module="runai", name="ServiceAccount"):
         adopt: Whether an account of the exact `name` that exists may (or must) be taken over.
         adopt_secret: The adopted account's secret, which cannot be read.
         rotate_on_adopt: Make a new secret for an adopted account instead.
+        secret_in_state: Off, there is no output `client_secret`, and the program never sees one:
+            give the account to the `client_secret_of` of a `ZenMLSecret`, which makes one and
+            stores it in ZenML only. `rotation` then gives the account its name alone.
         """
         inputs = {
             "name": name or default_name(owner_of(resource_name), rotation),
             "name_is_ours": name is None,
             "enabled": enabled,
-            "rotation": dict(rotation or {}),
+            "rotation": dict(rotation or {}) if secret_in_state else {},
             "adopt": adopt,
             "adopt_secret": adopt_secret,
             "rotate_on_adopt": rotate_on_adopt,
+            "discard_secret": None if secret_in_state else True,
         }
         outputs = ("client_id", "client_secret", "subject_type", "subject_id", "adopted")
         super().__init__(

@@ -17,7 +17,7 @@ from provision.providers.zenml_secret import ZenMLSecretProvider
 from provision.providers.zenml_server import ZenMLServerProvider
 from provision.providers.zenml_stack import ZenMLStackProvider
 from provision.resources._base import ProvisionResource, owner_of
-from provision.resources.runai import Adopt
+from provision.resources.runai import Adopt, ServiceAccount
 
 
 class ZenMLServer(ProvisionResource, module="zenml", name="Server"):
@@ -69,6 +69,8 @@ class ZenMLSecret(ProvisionResource, module="zenml", name="Secret"):
     """Credentials for run time; components refer to them as ``{{name.key}}``."""
 
     name: Output[str]
+    client_secret_fingerprint: Output[str]
+    """With `client_secret_of`: ``<key>:<HMAC-SHA256>`` of the client secret, in hexadecimal."""
     adopted: Output[bool]
 
     def __init__(
@@ -77,23 +79,37 @@ class ZenMLSecret(ProvisionResource, module="zenml", name="Secret"):
         name: str | None = None,
         *,
         values: Input[Mapping[str, Input[str]]],
+        client_secret_of: ServiceAccount | None = None,
+        rotation: Mapping[str, str] | None = None,
         adopt: Adopt = "never",
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Args:
         name: Exact name. By default a name that only this resource of this stack can have.
         values: Always treated as secret. One key is added, which tells whose the secret is.
+        client_secret_of: An account without `secret_in_state`. A new client secret of it is
+            stored under the key ``client_secret``; neither program nor state ever hold it. One
+            that is there already and is accepted is kept when the secret is taken over.
+        rotation: Any change of this map makes a new client secret.
         """
         owner = owner_of(resource_name)
+        account = client_secret_of and {
+            "account_id": client_secret_of.id,
+            "client_id": client_secret_of.client_id,
+            "subject_type": client_secret_of.subject_type,
+            "rotation": dict(rotation or {}),
+        }
         inputs = {
             "name": name or default_name(owner),
             "values": values,
+            "client_secret_of": account,
             "owner": str(owner),
             "adopt": adopt,
         }
         super().__init__(
-            ZenMLSecretProvider(), resource_name, inputs, ("adopted",), opts, secrets=("values",)
-        )
+            ZenMLSecretProvider(), resource_name, inputs, ("client_secret_fingerprint", "adopted"),
+            opts, secrets=("values",),
+        )  # fmt: skip
 
 
 class ZenMLFlavor(ProvisionResource, module="zenml", name="Flavor"):

@@ -93,6 +93,11 @@ SERIES: dict[str, list[tuple[When, str]]] = {
         ("after", "PUT /api/v1/secrets/*"),
         ("after", "DELETE /api/v1/service-accounts/*"),
     ],
+    "rotation, secret in ZenML only": [
+        ("after", "POST /api/v1/service-accounts"),
+        ("after", "POST /api/v1/service-accounts/*/secret"),
+        ("after", "PUT /api/v1/secrets/*"),
+    ],
     "replace": [
         ("before", "POST /api/v1/asset/credentials/docker-registry"),
         ("after", "PUT /api/v1/stacks/*"),

@@ -192,6 +192,22 @@ def test_the_log_at_v9_holds_secrets_only_in_lines_of_the_engine(provisioned: Pr
     assert any(CONFIGURE.fullmatch(kind) for kind in kinds)
 
 
+@pytest.mark.chaos
+def test_a_client_secret_in_zenml_only_is_in_no_log_at_all(provisioned: Provisioned) -> None:
+    """Not even in the lines of the engine: it never passes by."""
+    world = provisioned.world
+    world.fresh()
+    before = set(provisioned.emulator.secrets)
+    world.engine.configure(clientSecretInState=False)
+    outcome = world.engine.run("up", "--yes", "--logtostderr", "-v=11").succeeded()
+    issued = provisioned.emulator.secrets - before
+    assert len(issued) == 2, "of the new account, and the one that is handed over"
+    secrets = Canaries({f"client secret {n}": each for n, each in enumerate(sorted(issued))})
+    assert not Canaries.in_text(secrets, outcome.output, "the log")
+    exported = world.engine.run("stack", "export", "--show-secrets").succeeded().output
+    assert not Canaries.in_text(secrets, exported, "the state")
+
+
 def judged(provisioned: Provisioned, log: str) -> tuple[list[str], set[str]]:
     """What is found beyond the lines of the engine, and the calls that those tell of."""
     hits, kinds = [], set()

@@ -78,6 +78,10 @@ CHANGES: dict[str, tuple[dict[str, Any], ...]] = {
         {"containerRegistryDefinition": {"flavor": flavor, "configuration": {"uri": uri}}}
         for flavor, uri in (("default", "registry.example.com/ml"), ("dockerhub", "docker.io/ml"))
     ),
+    "where the client secret is": (
+        {"clientSecretInState": None},
+        {"clientSecretInState": False},
+    ),
     "name of the stack": _exact("zenmlStack"),
     "name of the account": _exact("serviceAccountName"),
     "name of the secret": _exact("zenmlSecretName"),

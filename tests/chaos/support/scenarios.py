@@ -102,6 +102,16 @@ SCENARIOS = {
             first={"rotation": {"date": "2027-01"}, "serviceAccountName": "zenml-by-name"},
             second={"rotation": {"date": "2027-02"}, "serviceAccountName": "zenml-by-name"},
         ),
+        Scenario(
+            "rotation, secret in ZenML only",
+            first={"rotation": {"date": "2027-01"}, "clientSecretInState": False},
+            second={"rotation": {"date": "2027-02"}, "clientSecretInState": False},
+        ),
+        Scenario(
+            "secret in and out of state",
+            first={"clientSecretInState": True},
+            second={"clientSecretInState": False},
+        ),
     )
 }  # fmt: skip
 
