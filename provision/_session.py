@@ -2,11 +2,13 @@
 
 The engine starts one host process for each preview and each update. All providers in it share one
 client of the control plane and one of ZenML, so that a run costs one login each. Credentials come
-from the stack's configuration only, and leave it wrapped in a type that masks itself.
+from the stack's configuration, or else from the environment, and leave it wrapped in a type that
+masks itself.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +36,15 @@ HOST_KEYS = (
     "runaiBaseUrl", "runaiClientId", "runaiClientSecret", "runaiCaBundle",
     "zenmlUrl", "zenmlApiKey", "zenmlCaBundle", "destroyInUse", "deleteAdopted",
 )  # fmt: skip
+HOST_SECRETS = ("runaiClientSecret", "zenmlApiKey")
+
+#: Credentials that may stand in the environment of ``pulumi`` instead, under the names that
+#: `runai_api` and ZenML use. The engine neither logs nor keeps those.
+FROM_ENVIRONMENT = {
+    "runaiClientId": "RUNAI_CLIENT_ID",
+    "runaiClientSecret": "RUNAI_CLIENT_SECRET",
+    "zenmlApiKey": "ZENML_STORE_API_KEY",
+}
 
 
 @dataclass(frozen=True)
@@ -112,16 +123,18 @@ def required(settings: Mapping[str, T | None]) -> dict[str, T]:
     missing = [key for key, value in settings.items() if not value]
     if missing:
         commands = "; ".join(
-            f"pulumi config set {'--secret ' if 'Secret' in key or 'Key' in key else ''}{key} ..."
+            f"pulumi config set {'--secret ' if key in HOST_SECRETS else ''}{key} ..."
             for key in missing
         )
-        raise InvalidSetting(f"Not configured: {', '.join(missing)}. Set: {commands}")
+        names = [FROM_ENVIRONMENT[key] for key in missing if key in FROM_ENVIRONMENT]
+        instead = f"; or in the environment: {', '.join(names)}" if names else ""
+        raise InvalidSetting(f"Not configured: {', '.join(missing)}. Set: {commands}{instead}")
     return {key: value for key, value in settings.items() if value}
 
 
 def _text(config: RawConfig, key: str) -> str | None:
-    value = config.get(key)
-    return str(value).strip() or None if value is not None else None
+    value = str(config.get(key) or "").strip()
+    return value or os.environ.get(FROM_ENVIRONMENT.get(key, ""), "").strip() or None
 
 
 def _secret(config: RawConfig, key: str) -> SecretStr | None:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pulumi
 from pulumi.runtime.config import CONFIG, is_config_secret
 
-from provision._session import HOST_KEYS
+from provision._session import HOST_KEYS, HOST_SECRETS
 from provision.component import ComponentDefinition, RegistryCredentials, RunaiZenMLStackArgs
 from provision.errors import InvalidSetting
 from provision.providers._ownership import ADOPT
@@ -23,6 +23,8 @@ def read_config(config: pulumi.Config | None = None) -> RunaiZenMLStackArgs:
         InvalidSetting: a value is missing, malformed, or contradicts another.
     """
     source = _Source(config or pulumi.Config())
+    for key in HOST_SECRETS:
+        source.secret(key)
     args = RunaiZenMLStackArgs(
         project=source.text("runaiProject", required=True),
         cluster=source.text("runaiCluster") or None,

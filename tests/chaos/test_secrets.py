@@ -192,22 +192,6 @@ def test_the_log_at_v9_holds_secrets_only_in_lines_of_the_engine(provisioned: Pr
     assert any(CONFIGURE.fullmatch(kind) for kind in kinds)
 
 
-@pytest.mark.chaos
-def test_a_client_secret_in_zenml_only_is_in_no_log_at_all(provisioned: Provisioned) -> None:
-    """Not even in the lines of the engine: it never passes by."""
-    world = provisioned.world
-    world.fresh()
-    before = set(provisioned.emulator.secrets)
-    world.engine.configure(clientSecretInState=False)
-    outcome = world.engine.run("up", "--yes", "--logtostderr", "-v=11").succeeded()
-    issued = provisioned.emulator.secrets - before
-    assert len(issued) == 2, "of the new account, and the one that is handed over"
-    secrets = Canaries({f"client secret {n}": each for n, each in enumerate(sorted(issued))})
-    assert not Canaries.in_text(secrets, outcome.output, "the log")
-    exported = world.engine.run("stack", "export", "--show-secrets").succeeded().output
-    assert not Canaries.in_text(secrets, exported, "the state")
-
-
 def judged(provisioned: Provisioned, log: str) -> tuple[list[str], set[str]]:
     """What is found beyond the lines of the engine, and the calls that those tell of."""
     hits, kinds = [], set()
@@ -394,3 +378,32 @@ def test_where_the_engine_records_its_calls_on_demand(
     for file in (trace, calls):
         assert provisioned.hits(file), "if these are clean one day, the warning can go"
         assert not Canaries({"passphrase": PASSPHRASE}).in_files(file)
+
+
+def test_a_stack_without_secrets_in_settings_and_state_logs_none_at_all(
+    provisioned: Provisioned,
+) -> None:
+    """Not even in the lines of the engine: what it is not given it cannot tell."""
+    world, engine = provisioned.world, provisioned.world.engine
+    world.fresh()
+    before = set(provisioned.emulator.secrets)
+    engine.configure(
+        clientSecretInState=False, runaiClientId=None, runaiClientSecret=None, zenmlApiKey=None,
+        registryUser=None, registryPassword=None, registryUrl=None,
+        registryExistingSecret="pull-secret", artifactStoreCredentials=None,
+    )  # fmt: skip
+    log, environment = ("--logtostderr", "-v=9"), {
+        "RUNAI_CLIENT_ID": world.emulator.admin_id,
+        "RUNAI_CLIENT_SECRET": world.emulator.admin_secret,
+        "ZENML_STORE_API_KEY": world.zenml_key,
+    }  # fmt: skip
+    said = engine.run("up", "--yes", *log, environment=environment).succeeded().output
+    exported = engine.run("stack", "export", "--show-secrets").succeeded().output
+    said += engine.run("destroy", "--yes", *log, environment=environment).succeeded().output
+
+    assert len(provisioned.emulator.secrets - before) == 2, "the account's first, and the stored"
+    provisioned.learn()
+    assert "Marshaling property for RPC" in said
+    assert not provisioned.canaries.in_text(said, "the log")
+    assert "client_secret_fingerprint" in exported
+    assert not provisioned.canaries.in_text(exported, "the state")

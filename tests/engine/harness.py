@@ -15,10 +15,13 @@ from typing import Any
 
 import yaml
 
+from provision._session import FROM_ENVIRONMENT
 from tools import pulumi_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSPHRASE = "canary-passphrase-7f3a"
+#: Credentials of whoever runs the tests, which stacks would use as well.
+CREDENTIALS = tuple(FROM_ENVIRONMENT.values())
 SECRET_KEYS = ("runaiClientSecret", "zenmlApiKey", "registryPassword")
 #: A full `up` takes 6 to 10 s; anything near this hangs.
 TIME_LIMIT = 170
@@ -76,7 +79,7 @@ class Engine:
         else:
             (folder / "stacks" / "__main__.py").write_text(program)
         self.environment = {
-            **os.environ,
+            **{key: value for key, value in os.environ.items() if key not in CREDENTIALS},
             **(environment or {}),
             "PATH": pulumi_engine.path_with(binaries),
             "PULUMI_HOME": str(folder / "home"),

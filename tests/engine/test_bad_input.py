@@ -45,6 +45,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"runaiClientSecret": "canary-wrong"},
         ["gave no token", "emulator-admin"],
     ),
+    "no admin secret": (
+        {"runaiClientSecret": None},
+        ["Not configured: runaiClientSecret", "in the environment: RUNAI_CLIENT_SECRET"],
+    ),
+    "no ZenML key": (
+        {"zenmlApiKey": None},
+        ["Not configured: zenmlApiKey", "in the environment: ZENML_STORE_API_KEY"],
+    ),
     "illegal account name": (
         {"serviceAccountName": "Bad Name"},
         ["'Bad Name' is not a legal name"],

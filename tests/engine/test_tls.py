@@ -68,14 +68,15 @@ def test_a_private_authority_is_refused_until_it_is_given(
 ) -> None:
     address, authority = behind_tls
     runai, zenml = address(emulator.base_url), address(zenml_server.url)
-    stack = new_engine(runaiBaseUrl=runai, zenmlUrl=zenml)
+    # One at a time: both servers are asked at once, and the first failure ends the preview.
+    stack = new_engine(runaiBaseUrl=runai)
 
     refused = stack.up().failed()
     assert "certificate" in refused.errors
     assert "runaiCaBundle" in refused.errors
     assert not stack.resources()
 
-    stack.configure(runaiCaBundle=str(authority))
+    stack.configure(runaiCaBundle=str(authority), zenmlUrl=zenml)
     refused = stack.up().failed()
     assert "certificate" in refused.errors
     assert "zenmlCaBundle" in refused.errors

@@ -12,6 +12,7 @@ import pulumi
 import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
+from pydantic import SecretStr
 
 from provision import ComponentDefinition, InvalidSetting, read_config
 from provision._session import HostSettings
@@ -57,13 +58,7 @@ def test_every_key_is_declared_with_type_and_description_and_is_read() -> None:
              "zenmlSecret", "stepOperator", "zenmlStackId", "zenmlDashboard"}  # fmt: skip
     assert set(declared) == read - shown
     required = {key for key, entry in declared.items() if "default" not in entry}
-    assert required == {
-        "runaiBaseUrl", "runaiClientId", "runaiClientSecret", "runaiProject", "zenmlUrl",
-        "zenmlApiKey",
-    }  # fmt: skip
-    assert {key for key in required if declared[key].get("secret")} == {
-        "runaiClientSecret", "zenmlApiKey",
-    }  # fmt: skip
+    assert required == {"runaiBaseUrl", "runaiProject", "zenmlUrl"}
 
 
 def test_defaults(read: Any) -> None:
@@ -111,6 +106,8 @@ def test_definitions_and_credentials(read: Any) -> None:
             "unknown: konfig",
         ),
         ({"registryUrl": "r", "registryPassword": "hunter2"}, "in plain text"),
+        ({"runaiClientSecret": "hunter2"}, "runaiClientSecret stands in the stack's configuration"),
+        ({"zenmlApiKey": "hunter2"}, "zenmlApiKey stands in the stack's configuration in plain"),
         ({"imageBuilderCredentials": '{"a": "hunter2"}'}, "in plain text"),
     ],
 )
@@ -128,6 +125,18 @@ def test_a_misspelt_key_is_pointed_out(read: Any, monkeypatch: pytest.MonkeyPatc
         "feature is no setting and has no effect; features is one.",
         "destroyInUsed is no setting and has no effect; destroyInUse is one.",
     ]
+
+
+def test_credentials_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNAI_CLIENT_ID", "from-environment")
+    monkeypatch.setenv("RUNAI_CLIENT_SECRET", " canary-1 ")
+    monkeypatch.setenv("ZENML_STORE_API_KEY", "canary-2")
+    monkeypatch.setenv("RUNAI_BASE_URL", "https://not.of.this.stack")
+    found = HostSettings.read({"runaiClientId": "from-configuration", "zenmlApiKey": ""})
+    assert found.runai_client_id == "from-configuration", "what the stack says comes first"
+    assert found.runai_client_secret == SecretStr("canary-1")
+    assert found.zenml_api_key == SecretStr("canary-2")
+    assert found.runai_base_url is None, "which servers a stack is on is for its state to say"
 
 
 def test_host_settings_hide_their_secrets() -> None:
