@@ -176,8 +176,7 @@ class RunaiZenMLStack(pulumi.ComponentResource):
         """What `_provision_access` makes that can be told from what others make."""
         args, planned = self._args, []
         if not args.service_account_name:
-            rotation = {key: value for key, value in args.rotation.items() if key != REGISTRY}
-            name = default_name(owner_of(f"{self._name}-account"), rotation)
+            name = default_name(owner_of(f"{self._name}-account"), self._rotation())
             planned.append({"type": "service_account", "name": name})
         if args.role == "custom":
             planned.append({"type": "role", "owner": self._owner("role")})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from provision.errors import InvalidSetting
 from provision.naming import near_misses
+from provision.providers._client_secrets import APPLICATION, SERVICE_ACCOUNT
 from provision.providers._journal import (
     ACCOUNT,
     ASLEEP,
@@ -22,7 +23,7 @@ from provision.providers._ownership import owner_in_description
 from provision.providers.base import Input, Problems, Properties, say
 from provision.providers.registry_credential import RegistryCredentialProvider
 from provision.providers.role import CustomRoleProvider
-from provision.providers.service_account import APPLICATION, SERVICE_ACCOUNT, ServiceAccountProvider
+from provision.providers.service_account import ServiceAccountProvider
 from runai_api import NotFound
 from runai_perms import load_catalogue
 
