@@ -176,3 +176,39 @@ def test_a_killed_up_is_finished_by_the_next_without_a_duplicate(
     engine.preview("--expect-no-changes", "--refresh").succeeded()
     engine.destroy().succeeded()
     assert not [a for a in admin_client.service_accounts.list() if "runai-" in a.name]
+
+
+#: A stack whose objects are to outlive it.
+RETAINED = """
+from pulumi import ResourceOptions
+from provision import RunaiZenMLStack, read_config
+
+RunaiZenMLStack("runai", read_config(), opts=ResourceOptions(retain_on_delete=True))
+"""
+
+
+def test_what_is_retained_on_delete_is_no_left_over(
+    new_engine: NewEngine, emulator: Any, admin_client: RunaiClient, zenml: ZenMLClient
+) -> None:
+    engine = new_engine(program=RETAINED, role="custom")
+    engine.up("--skip-preview").succeeded()
+    made = engine.resources()
+    destroyed = engine.destroy().succeeded()
+    assert "left" not in destroyed.output
+    assert not engine.resources()
+    assert admin_client.service_accounts.get(made["runai-account"]["id"])
+    assert admin_client.roles.get(int(made["runai-role"]["id"]))
+    assert zenml.stacks.get(made["runai-stack"]["id"])
+    assert zenml.secrets.get(made["runai-credentials"]["id"])
+
+    engine.up("--skip-preview").succeeded()
+    again = engine.resources()
+    assert {name: entry["id"] for name, entry in again.items()} == {
+        name: entry["id"] for name, entry in made.items()
+    }
+    (engine.folder / "stacks" / "__main__.py").write_text(
+        RETAINED.replace("retain_on_delete=True", "")
+    )
+    engine.up("--skip-preview").succeeded()
+    engine.destroy().succeeded()
+    assert admin_client.service_accounts.find(made["runai-account"]["outputs"]["name"]) is None
