@@ -24,6 +24,10 @@ LEGACY_PREDEFINED_ROLE = "L1 researcher"
 #: The first control plane with permission sets and custom roles (documented: 2.24 API).
 CUSTOM_ROLES_SINCE = "2.24"
 
+#: A server that is asked for the same name twice at once looks both times, finds it free, and
+#: answers 500 with its database's words to the second insert (seen: SQLite; MySQL's inferred).
+ZENML_NAME_TAKEN = ("UNIQUE constraint failed", "Duplicate entry")
+
 #: One request to ZenML. Its login hashes the key with bcrypt: 0.3 to 0.7 s on an idle server.
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 30.0

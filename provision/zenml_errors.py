@@ -10,7 +10,7 @@ ZenMLError
     ├── ZenMLAuthenticationFailed  401
     ├── ZenMLRefused               403: not allowed, or against a rule ("still in use")
     ├── ZenMLNotFound              404
-    ├── ZenMLExists                409
+    ├── ZenMLExists                409, or 500 when two asked for one name at once
     ├── ZenMLInvalid               400, 422
     └── ZenMLServerError           5xx, and 429 that outlasted the retries
 ```
@@ -64,7 +64,7 @@ class ZenMLNotFound(ZenMLAPIError):
 
 
 class ZenMLExists(ZenMLAPIError):
-    """409: an object of that name exists."""
+    """An object of that name exists: 409, or 500 when two asked for it at once."""
 
 
 class ZenMLInvalid(ZenMLAPIError):

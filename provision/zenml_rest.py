@@ -376,6 +376,8 @@ class ZenMLClient:
         if path == "/login" and answer.status_code in (400, 401, 403):
             error: type[ZenMLAPIError] = ZenMLAuthenticationFailed
             message = "The ZenML API key is not accepted. Make a new key of a ZenML service account"
+        elif method == "POST" and any(text in message for text in constants.ZENML_NAME_TAKEN):
+            error = ZenMLExists
         else:
             error = self._errors.get(answer.status_code, ZenMLServerError)
         raise error(answer.status_code, kind, message, method, path)

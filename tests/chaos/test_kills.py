@@ -84,10 +84,6 @@ SERIES: dict[str, list[tuple[When, str]]] = {
         ("after", "POST /api/v1/service-accounts"),
         ("after", "POST /api/v1/secrets"),
     ],
-    "up, then destroy": [
-        ("after", "POST /api/v1/stacks"),
-        ("after", "DELETE /api/v1/secrets/*"),
-    ],
     "rotation": [
         ("after", "POST /api/v1/service-accounts"),
         ("after", "PUT /api/v1/secrets/*"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -140,6 +141,20 @@ class TestFlavor:
         if not zenml.components.matching(flavor=wanted.name):
             zenml_host.delete(FLAVOR, id, outs)
             assert zenml_host.read(FLAVOR, id, outs) is None
+
+    def test_is_registered_once_by_many_at_once(self, zenml_host: Host, zenml: ZenMLClient) -> None:
+        wanted = shipped_flavor("orchestrator")
+        for _ in range(5):
+            for record in zenml.flavors.matching(name=wanted.name, type=wanted.type):
+                zenml.flavors.delete(record.id)
+            with ThreadPoolExecutor(6) as pool:
+                made = list(
+                    pool.map(
+                        lambda _: zenml_host.create(FLAVOR, {"type": "orchestrator"}), range(6)
+                    )
+                )
+            assert len({id for id, _ in made}) == 1
+            assert sorted(outs["shared"] for _, outs in made) == [False, *[True] * 5]
 
     def test_there_are_two_flavors_only(self, zenml_host: Host) -> None:
         _, failures = zenml_host.check(FLAVOR, {"type": "stepoperator"})

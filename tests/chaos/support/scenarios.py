@@ -54,10 +54,6 @@ SCENARIOS = {
             first=EXACT,
             second=EXACT,
         ),
-        # What was made without being noted is in no state: a list that was written first tells.
-        Scenario(
-            "up, then destroy", UP, DESTROY, starts_provisioned=False, ends_provisioned=False
-        ),
         Scenario("destroy", DESTROY, DESTROY, ends_provisioned=False),
         # What was deleted without being noted is in the state still: only a look tells.
         Scenario("destroy, then up", DESTROY, (*UP, "--refresh")),

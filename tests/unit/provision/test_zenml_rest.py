@@ -157,6 +157,16 @@ def test_answers_become_typed_errors(answer: Any, error: type[Exception], text: 
         client(Server(answer)).components.get("1")
 
 
+def test_a_name_that_another_took_meanwhile_is_taken() -> None:
+    """The words of a server on SQLite that was asked for one flavor twice at once."""
+    message = "(sqlite3.IntegrityError) UNIQUE constraint failed: flavor.name, flavor.type"
+    answer = status(500, {"detail": ["RuntimeError", message]})
+    with pytest.raises(errors.ZenMLExists, match="UNIQUE"):
+        client(Server(answer)).flavors.create({"name": "n"})
+    with pytest.raises(errors.ZenMLServerError):
+        client(Server(answer)).flavors.get("1")
+
+
 @pytest.mark.parametrize(
     "message",
     [
