@@ -6,6 +6,7 @@ import atexit
 import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,11 @@ from tools import pulumi_engine, services
 # pytest-xdist has a main module without a file.
 if not hasattr(sys.modules["__main__"], "__file__"):
     sys.modules["__main__"].__file__ = str(Path(__file__).resolve().parent.parent / "pytest")
+
+# A shell that starts the tests in the background has them and their children ignore SIGINT. Then
+# the engine waits 5 s for each of its plugins, and the chaos matrix cannot be stopped.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A developer's own configuration must not change what the tests see.
 for _name in list(os.environ):
