@@ -78,7 +78,6 @@ SERIES: dict[str, list[tuple[When, str]]] = {
         ("after", "POST /api/v2/authorization/roles"),
         ("after", "POST /api/v1/service-accounts"),
         ("after", "POST /api/v1/authorization/access-rules"),
-        ("after", "POST /api/v1/stacks"),
     ],
     "up, exact names": [
         ("after", "POST /api/v1/service-accounts"),
@@ -87,10 +86,8 @@ SERIES: dict[str, list[tuple[When, str]]] = {
     "rotation": [
         ("after", "POST /api/v1/service-accounts"),
         ("after", "PUT /api/v1/secrets/*"),
-        ("after", "DELETE /api/v1/service-accounts/*"),
     ],
     "rotation, secret in ZenML only": [
-        ("after", "POST /api/v1/service-accounts"),
         ("after", "POST /api/v1/service-accounts/*/secret"),
         ("after", "PUT /api/v1/secrets/*"),
     ],

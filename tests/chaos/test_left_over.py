@@ -88,9 +88,8 @@ RENAMED: dict[str, tuple[Nth, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "what", [w if w == "account" else pytest.param(w, marks=pytest.mark.chaos) for w in RENAMED]
-)
+@pytest.mark.chaos
+@pytest.mark.parametrize("what", RENAMED)
 def test_a_destroy_after_a_killed_up_and_another_name(
     what: str, world: World, chaos_report: Report
 ) -> None:
