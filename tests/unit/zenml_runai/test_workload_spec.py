@@ -599,7 +599,7 @@ def test_distributed_master_differs_in_compute_only() -> None:
             "framework": "MPI",
             "num_workers": 2,
             "slots_per_worker": 8,
-            "ssh_auth_mount_path": "/root/.ssh",
+            "ssh_auth_mount_path": "/mnt/mpi/.ssh",
             "mpi_launcher_creation_policy": "WaitForWorkersReady",
             "clean_pod_policy": "Running",
             "master": {"gpu_devices_request": 0, "cpu_core_request": 2},
