@@ -49,6 +49,17 @@ def zenml(zenml_server: Any) -> Iterator[ZenMLClient]:
         yield client
 
 
+@pytest.fixture
+def connection() -> dict[str, str]:
+    """What both flavors of this package require. The servers can import them, so they validate."""
+    return {
+        "client_id": "{{runai.client_id}}",
+        "client_secret": "{{runai.client_secret}}",
+        "runai_base_url": "https://acme.run.ai",
+        "project_name": "ml-team",
+    }
+
+
 def runai_config(emulator: Any) -> dict[str, str]:
     return {
         "runaiBaseUrl": emulator.base_url,

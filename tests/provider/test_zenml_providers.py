@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from provision import _constants as constants
-from provision._flavors import shipped_flavor
 from provision.providers.zenml_component import ZenMLComponentProvider
 from provision.providers.zenml_flavor import ZenMLFlavorProvider
 from provision.providers.zenml_secret import ZenMLSecretProvider
@@ -25,13 +23,6 @@ STACK = ZenMLStackProvider()
 SERVER = ZenMLServerProvider()
 OWNER = "organization/zenml-runai/test/thing"
 OTHER = "organization/zenml-runai/other/thing"
-#: What both flavors of this package require. This server can import them, so it validates.
-CONNECTION = {
-    "client_id": "{{runai.client_id}}",
-    "client_secret": "{{runai.client_secret}}",
-    "runai_base_url": "https://acme.run.ai",
-    "project_name": "ml-team",
-}
 
 
 @pytest.fixture
@@ -110,57 +101,6 @@ class TestSecret:
         assert "cannot be referred to" in failures["name"]
 
 
-class TestFlavor:
-    def test_is_shared_updated_and_deleted_by_the_last(
-        self, zenml_host: Host, zenml: ZenMLClient, name: str
-    ) -> None:
-        wanted = shipped_flavor("step_operator")
-        id, outs = zenml_host.create(FLAVOR, {"type": "step_operator"})
-        again, shared = zenml_host.create(FLAVOR, {"type": "step_operator"})
-        assert (again, shared["shared"]) == (id, True)
-
-        zenml.flavors.update(id, {**wanted.body, "config_schema": {"properties": {}}})
-        found = zenml_host.read(FLAVOR, id, outs)
-        assert found
-        checked, _ = zenml_host.check(FLAVOR, {"type": "step_operator"}, found[1])
-        assert zenml_host.diff(FLAVOR, id, found[0], checked).changes is None
-        zenml_host.update(FLAVOR, id, found[0], checked)
-        assert zenml.flavors.get(id).metadata["config_schema"] == wanted.body["config_schema"]
-
-        user = zenml.components.create(
-            {
-                "name": name,
-                "type": "step_operator",
-                "flavor": wanted.name,
-                "configuration": CONNECTION,
-            }
-        )
-        zenml_host.delete(FLAVOR, id, outs)
-        assert zenml.flavors.get(id), "a component uses it"
-        zenml.components.delete(user.id)
-        if not zenml.components.matching(flavor=wanted.name):
-            zenml_host.delete(FLAVOR, id, outs)
-            assert zenml_host.read(FLAVOR, id, outs) is None
-
-    def test_is_registered_once_by_many_at_once(self, zenml_host: Host, zenml: ZenMLClient) -> None:
-        wanted = shipped_flavor("orchestrator")
-        for _ in range(5):
-            for record in zenml.flavors.matching(name=wanted.name, type=wanted.type):
-                zenml.flavors.delete(record.id)
-            with ThreadPoolExecutor(6) as pool:
-                made = list(
-                    pool.map(
-                        lambda _: zenml_host.create(FLAVOR, {"type": "orchestrator"}), range(6)
-                    )
-                )
-            assert len({id for id, _ in made}) == 1
-            assert sorted(outs["shared"] for _, outs in made) == [False, *[True] * 5]
-
-    def test_there_are_two_flavors_only(self, zenml_host: Host) -> None:
-        _, failures = zenml_host.check(FLAVOR, {"type": "stepoperator"})
-        assert "Did you mean 'step_operator'" in failures[""]
-
-
 class TestComponent:
     def test_life_cycle(self, zenml_host: Host, zenml: ZenMLClient, store: dict[str, Any]) -> None:
         id, outs = zenml_host.create(COMPONENT, {**store, "labels": {"team": "ml"}})
@@ -181,12 +121,12 @@ class TestComponent:
         assert zenml_host.read(COMPONENT, id, outs) is None
 
     def test_whole_numbers_stay_whole(
-        self, zenml_host: Host, zenml: ZenMLClient, name: str
+        self, zenml_host: Host, zenml: ZenMLClient, connection: dict[str, str], name: str
     ) -> None:
         zenml_host.create(FLAVOR, {"type": "step_operator"})
         inputs = {
             "name": name, "type": "step_operator", "flavor": constants.FLAVOR_NAME,
-            "owner": OWNER, "configuration": {**CONNECTION, "workload_timeout": 600},
+            "owner": OWNER, "configuration": {**connection, "workload_timeout": 600},
         }  # fmt: skip
         id, outs = zenml_host.create(COMPONENT, inputs)
         stored = zenml.components.get(id).configuration
